@@ -1,12 +1,12 @@
 // examples/: a store of settings, and adapters for what others have places for, each in the real package.
 
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, stats } from '@pipeline/atomic'
 import Keyv from 'keyv'
 import { createStorage } from 'unstorage'
 import fsLite from 'unstorage/drivers/fs-lite'
-import { build } from 'vite'
+import { build, type InlineConfig } from 'vite'
 import { describe, expect } from 'vitest'
 import { z } from 'zod'
 import { ConfStore } from '../../examples/conf-store/store'
@@ -164,13 +164,16 @@ describe('keyv', () => {
   })
 
   test('what has expired is not there, and several that are set are told one by one', async ({ file }) => {
-    const keyv = new Keyv({ store: new AtomicStore(file) })
+    const store = new AtomicStore(file)
+    const keyv = new Keyv({ store })
     const writes = stats().writes
     const entries = Array.from({ length: 50 }, (_, i) => ({ key: `${i}`, value: i, ttl: i === 7 ? 1 : 0 }))
     expect(await keyv.setMany(entries)).toEqual(entries.map(() => true))
     expect(stats().writes - writes).toBe(1)
     await expect.poll(() => keyv.has('7')).toBe(false)
     expect(await keyv.hasMany(['6', '7', 'none'])).toEqual([true, false, false])
+    // An update for each entry would run a function for each.
+    expect(await store.setMany([{ key: 'a', value: 1 }])).toEqual([true])
   })
 
   test('a file with an array in it is refused, and stays', async ({ file }) => {
@@ -217,6 +220,8 @@ test('vite: the new build takes the place of the old one, or nothing changes', a
   writeFileSync(join(dir, 'main.js'), 'document.title = "second"')
   await make('dist', [atomicOutput({ keepPrevious: 'previous' })])
   expect(names(join(dir, 'dist', 'assets'))).toHaveLength(2)
+  expect(readFileSync(join(dir, 'previous', MARK), 'utf8')).toContain('atomicOutput')
+  rmSync(join(dir, 'previous', MARK))
   expect(treeOf(join(dir, 'previous'))).toEqual(treeOf(join(dir, 'theirs')))
   expect(leftovers(dir)).toEqual([])
 })
@@ -255,38 +260,76 @@ test('vite: what Vite keeps is not replaced: sources, a folder that is not to be
   expect(names(join(dir, 'dist'))).toHaveLength(1)
 })
 
-test('vite: the build before is not put in the place of sources', async ({ dir }) => {
-  const root = join(dir, 'site')
-  for (const folder of ['parts', 'public/files', 'kept/.git', 'dist'])
-    mkdirSync(join(root, folder), { recursive: true })
-  writeFileSync(join(root, 'dist', 'index.html'), 'old')
-  writeFileSync(join(root, 'public', 'robots.txt'), 'User-agent: *')
-  mkdirSync(join(root, 'texts'))
-  writeFileSync(join(root, 'texts', 'title.txt'), 'x')
+const MARK = '.atomic-previous'
+
+/** A project with a build in `dist`, files that `given` names, and what builds it. */
+function viteProject(root: string, given: string[] = []) {
+  for (const path of ['dist/index.html', 'parts/main.js', 'public/robots.txt', ...given]) {
+    mkdirSync(join(root, path, '..'), { recursive: true })
+    writeFileSync(join(root, path), '')
+  }
   writeFileSync(join(root, 'index.html'), '<script type="module" src="/parts/main.js"></script>')
-  writeFileSync(join(root, 'parts', 'main.js'), 'import x from "../texts/title.txt?raw"; document.title = x')
+  return (keepPrevious: string, config: InlineConfig = {}) => {
+    const plugins = [atomicOutput({ keepPrevious })]
+    return build({ root, configFile: false, logLevel: 'silent', plugins, ...config })
+  }
+}
+
+test('vite: the build before is put in the place of an earlier one, and of nothing else', async ({ dir }) => {
+  const root = join(dir, 'site')
+  const make = viteProject(root, [
+    'texts/title.txt',
+    'img/a.svg',
+    'kept/.git/HEAD',
+    '.git/HEAD',
+    `repository/${MARK}`,
+  ])
+  mkdirSync(join(root, 'repository/.git'))
+  mkdirSync(join(root, 'public/files'))
   symlinkSync('parts', join(root, 'link'))
   const before = treeOf(dir)
-  const make = (keepPrevious: string) => {
-    const plugins = [atomicOutput({ keepPrevious })]
-    return build({ root, configFile: false, logLevel: 'silent', plugins })
-  }
   const refused = {
-    '.': 'has sources in it',
-    '..': 'has sources in it',
-    parts: 'has sources in it',
-    link: 'has sources in it',
-    texts: 'has sources in it',
-    public: 'has sources in it',
+    '.': 'has the project in it',
+    '..': 'has the project in it',
+    public: 'has the public folder in it',
     'public/files': 'next build',
-    kept: '.git',
-    dist: 'in one another',
-    'dist/previous': 'in one another',
+    'public/files/new': 'next build',
+    parts: 'no build before',
+    link: 'no build before',
+    texts: 'no build before',
+    img: 'no build before',
+    kept: 'no build before',
+    'index.html': 'no build before',
+    '.git': 'a .git',
+    '.git/previous': 'a .git',
+    repository: 'a .git',
+    dist: 'or around it',
+    'dist/previous': 'or around it',
   }
   for (const [folder, reason] of Object.entries(refused)) {
     expect((await rejection(make(folder))).message).toContain(reason)
     expect(treeOf(dir)).toEqual(before)
   }
-  await make('previous')
-  expect(readFileSync(join(root, 'previous', 'index.html'), 'utf8')).toBe('old')
+  expect(
+    (await rejection(make('around', { build: { outDir: 'around/dist', emptyOutDir: true } }))).message,
+  ).toContain('or around it')
+  for (const count of [1, 2, 3]) {
+    await make('previous')
+    expect([count, names(join(root, 'previous')).includes('index.html')]).toEqual([count, true])
+  }
+})
+
+test('vite: the build before may be in an empty folder, and in the public one where that is not copied', async ({
+  dir,
+}) => {
+  const root = join(dir, 'site')
+  const make = viteProject(root, ['public/build/index.html'])
+  mkdirSync(join(root, 'empty'))
+  await make('empty')
+  expect(names(join(root, 'empty'))).toEqual([MARK, 'index.html'])
+  await make('public/before', { build: { outDir: 'public/build', copyPublicDir: false } })
+  expect(names(join(root, 'public/before'))).toEqual([MARK, 'index.html'])
+  // Of a first build there is none before.
+  await make('none', { build: { outDir: 'new' } })
+  expect(names(root)).not.toContain('none')
 })

@@ -1,16 +1,19 @@
 // A plug-in of Vite that puts the new build in the place of the old one in one step: a server that serves the folder meanwhile
 // answers from one build or the other, and a build that fails leaves the old one.
 
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path'
-import { atomicDirectory, atomicWriteAll, type DirectoryOptions } from '@pipeline/atomic'
+import { basename, dirname, join, resolve, sep } from 'node:path'
+import { atomicDirectory, atomicWrite, atomicWriteAll, type DirectoryOptions } from '@pipeline/atomic'
 import type { Plugin, ResolvedConfig } from 'vite' with { 'resolution-mode': 'import' }
 
 export interface AtomicOutputOptions extends Pick<DirectoryOptions, 'fallback' | 'flush' | 'mode'> {
   /** Where the build before this one is kept, below the root of the project. @default it is removed */
   keepPrevious?: string
 }
+
+/** A file in what `keepPrevious` has kept: what is not of this plug-in is not replaced. */
+const MARK = '.atomic-previous'
 
 export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = {}): Plugin {
   let config: ResolvedConfig
@@ -38,8 +41,7 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
           data: file.type === 'chunk' ? file.code : file.source,
         }))
         const output = resolve(config.root, outDir)
-        if (previous !== undefined) checkModules(previous, [...this.getModuleIds()])
-        await atomicDirectory(
+        const result = await atomicDirectory(
           output,
           async (folder) => {
             // Vite leaves it there when it empties the folder.
@@ -53,6 +55,12 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
           },
           previous === undefined ? others : { ...others, keepPrevious: previous },
         )
+        if (previous !== undefined && result.previous !== null) {
+          await atomicWrite(
+            join(previous, MARK),
+            'The build before, which atomicOutput replaces with the next one.\n',
+          )
+        }
       },
     },
   }
@@ -82,39 +90,31 @@ function check({ root, build: { outDir, emptyOutDir, lib, rollupOptions } }: Res
   }
 }
 
-/** Ends a build before it begins if its predecessor would replace what is no build. Which modules there are is known only later. */
-function checkPrevious(folder: string, { root, publicDir, build: { outDir } }: ResolvedConfig): void {
+/** Ends a build before it begins if its predecessor would replace what is none. */
+function checkPrevious(
+  folder: string,
+  { root, publicDir, build: { outDir, copyPublicDir } }: ResolvedConfig,
+): void {
   const path = real(folder)
-  const sources = publicDir ? [root, publicDir] : [root]
-  const source = sources.find((source) => isWithin(real(source), path))
-  if (source !== undefined) throw hasSources(folder, source)
-  if (publicDir && isWithin(path, real(publicDir))) {
-    throw new Error(
-      `${folder} is in ${publicDir}, so the next build would have this one in it. Name a folder of its own`,
-    )
+  const fail = (why: string): never => {
+    throw new Error(`keepPrevious is ${folder}, which ${why}. Name a folder of its own`)
+  }
+  if (isWithin(real(root), path)) fail('has the project in it')
+  if (publicDir && isWithin(real(publicDir), path)) fail('has the public folder in it')
+  if (publicDir && copyPublicDir && isWithin(path, real(publicDir))) {
+    fail(`is in ${publicDir}: the next build would have this one in it`)
   }
   const output = real(resolve(root, outDir))
-  if (isWithin(path, output) || isWithin(output, path)) {
-    throw new Error(`${folder} and the output, ${output}, are in one another. Name a folder of its own`)
+  if (isWithin(path, output) || isWithin(output, path)) fail(`is in the output, ${output}, or around it`)
+  if (path.split(sep).includes('.git')) fail('is in a .git')
+  if (!existsSync(path)) return
+  if (!statSync(path).isDirectory()) fail('is no folder, and no build before')
+  const names = readdirSync(path)
+  if (names.length > 0 && !names.includes(MARK)) {
+    fail(`has something in it, but no ${MARK}, so it is no build before that atomicOutput has kept`)
   }
-  if (existsSync(join(path, '.git'))) {
-    throw new Error(
-      `${folder} has a .git in it, which would be removed. Name a folder of its own, or move the repository`,
-    )
-  }
+  if (names.includes('.git')) fail('has a .git in it')
 }
-
-/** Of modules that are files, some with a query. */
-function checkModules(folder: string, modules: string[]): void {
-  const files = modules.map((module) => module.replace(/\?.*$/s, '')).filter(isAbsolute)
-  const source = files.find((file) => existsSync(file) && isWithin(real(file), real(folder)))
-  if (source !== undefined) throw hasSources(folder, source)
-}
-
-const hasSources = (folder: string, source: string) =>
-  new Error(
-    `${folder} has sources in it (${source}): the build before would replace them. Name a folder of its own`,
-  )
 
 const isWithin = (path: string, folder: string) =>
   `${path}${sep}`.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
@@ -123,7 +123,9 @@ const isWithin = (path: string, folder: string) =>
 function real(path: string): string {
   const absolute = resolve(path)
   if (existsSync(absolute)) return realpathSync.native(absolute)
-  return join(real(dirname(absolute)), basename(absolute))
+  const above = dirname(absolute)
+  // A drive may be missing as a whole.
+  return above === absolute ? absolute : join(real(above), basename(absolute))
 }
 
 async function copyIfThere(from: string, to: string): Promise<void> {
