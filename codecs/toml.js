@@ -22,18 +22,17 @@ const isObject = (value) => typeof value === 'object' && value !== null && !isTi
  * The numbers of a file beyond 2^53, where several have one value in JavaScript: what stands in the file for each value, and `undefined` if there
  * is more than one; and whether one of them is a whole number by its type.
  */
-function largeOf(model, large = { found: new Map(), hasWhole: false }, path = 'index') {
+function largeOf(model, large = { found: new Map(), hasWhole: false }) {
   if (typeof model === 'bigint') {
-    if (!isInRange(model))
-      throw new RangeError(`${path} is a whole number of more than the 64 bits that TOML has`)
+    checkRange(model)
     add(large, Number(model), model)
     large.hasWhole ||= !Number.isSafeInteger(Number(model))
   } else if (typeof model === 'number') {
     add(large, model, model)
   } else if (Array.isArray(model)) {
-    for (const [at, item] of model.entries()) largeOf(item, large, `${path}[${at}]`)
+    for (const item of model) largeOf(item, large)
   } else if (isObject(model)) {
-    for (const key of Object.keys(model)) largeOf(model[key], large, `${path}[${JSON.stringify(key)}]`)
+    for (const key of Object.keys(model)) largeOf(model[key], large)
   }
   return large
 }
@@ -43,7 +42,14 @@ function add({ found }, value, written) {
   found.set(value, found.has(value) && found.get(value) !== written ? undefined : written)
 }
 
-const isInRange = (whole) => BigInt.asIntN(64, whole) === whole
+function checkRange(whole, where = '') {
+  if (BigInt.asIntN(64, whole) === whole) return
+  const digits = String(whole)
+  const start = digits.length > 40 ? `${digits.slice(0, 40)}…` : digits
+  throw new RangeError(
+    `there is the whole number ${start}${where}, and TOML has 64 bits for one: make it a string`,
+  )
+}
 
 /**
  * `value` with whole numbers as BigInt, which the library prints without a point, but for those that are floats in the old file: there `model` has
@@ -54,9 +60,7 @@ function printable(value, model, large, isOld, path = 'index') {
   if (value === null || value === undefined) {
     throw new TypeError(`there is ${value} at ${path}, for which TOML has nothing: leave it out`)
   }
-  if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) {
-    throw new TypeError(`there is a lone surrogate at ${path}, for which TOML has nothing`)
-  }
+  if (typeof value === 'string') checkText(value, `at ${path}`)
   if (typeof value === 'bigint') return checkedWhole(value, path)
   if (typeof value === 'number') return numberOf(value, model, large, isOld, path)
   if (Array.isArray(value)) {
@@ -68,18 +72,21 @@ function printable(value, model, large, isOld, path = 'index') {
   const table = Object.create(null)
   for (const key of Object.keys(value)) {
     if (value[key] === undefined) continue
+    checkText(key, `in a key of ${path}`)
     const old = isObject(model) && Object.hasOwn(model, key) ? model[key] : undefined
     table[key] = printable(value[key], old, large, isOld, `${path}[${JSON.stringify(key)}]`)
   }
   return table
 }
 
-function checkedWhole(value, path) {
-  if (!isInRange(value)) {
-    throw new RangeError(
-      `there is a whole number of more than the 64 bits that TOML has at ${path}: make it a string`,
-    )
+function checkText(text, where) {
+  if (!text.isWellFormed()) {
+    throw new TypeError(`there is a lone surrogate ${where}, for which TOML has nothing`)
   }
+}
+
+function checkedWhole(value, path) {
+  checkRange(value, ` at ${path}`)
   if (BigInt(Number(value)) !== value) {
     throw new TypeError(
       `there is ${value} at ${path}, which would be read as ${Number(value)}: make it a string`,

@@ -142,6 +142,13 @@ plain.for<[string, string, (index: any) => unknown, string]>([
     ({ a, b }) => ({ b: a, c: b }),
     'b = 9007199254740992.0\nc = 1152921504606846977\n',
   ],
+  ['a new one, where all are exact', 'a = 1\n', () => ({ a: 2 ** 60 }), 'a = 1152921504606846976.0\n'],
+  [
+    'a new one that is none',
+    'a = 9007199254740993\n',
+    ({ a }) => ({ a, b: 2 ** 64 }),
+    'a = 9007199254740993\nb = 18446744073709551616.0\n',
+  ],
   [
     'a BigInt in the place of one',
     'a = 9007199254740993\n',
@@ -175,7 +182,7 @@ plain.for<[string, string, (index: any) => unknown, string]>([
     'more than 64 bits',
     'x = 1\n',
     () => ({ x: 2n ** 63n }),
-    'a whole number of more than the 64 bits that TOML has at index["x"]',
+    'there is the whole number 9223372036854775808 at index["x"], and TOML has 64 bits for one',
   ],
 ])('toml refuses to write a number of which the digits cannot be told: %s', ([, text, change, told]) => {
   const index: any = toml.parse(text)
@@ -186,19 +193,22 @@ test('toml lets numbers that are one in JavaScript be, and be removed, and refus
   file,
 }) => {
   writeFileSync(file, 'l = [ 1234567890123456789, 1234567890123456790 ]\nx = 1\n')
-  await atomicIndexUpdate(file, ({ x }) => ({ x }), { codec: toml })
-  expect(readFileSync(file, 'utf8')).toBe('x = 1\n')
+  await atomicIndexUpdate(file, ({ x }) => ({ x, n: 2n ** 60n }), { codec: toml })
+  expect(readFileSync(file, 'utf8')).toBe('x = 1\nn = 1152921504606846976\n')
   writeFileSync(file, 'a = [ 1, 9223372036854775808 ]\n')
   const error = await rejection(readIndex(file, { codec: toml }))
   expect(error).toMatchObject({
     code: 'ERR_ATOMIC_CORRUPT_INDEX',
-    message: expect.stringContaining('index["a"][1] is a whole number of more than the 64 bits'),
+    message: expect.stringContaining('there is the whole number 9223372036854775808, and TOML has 64 bits'),
   })
 })
 
 plain('toml refuses what it would say otherwise', () => {
   expect(() => toml.stringify({ a: ['x', '\ud800'] }, undefined)).toThrow(
     'there is a lone surrogate at index["a"][1]',
+  )
+  expect(() => toml.stringify({ a: { '\ud800': 1 } }, undefined)).toThrow(
+    'there is a lone surrogate in a key of index["a"]',
   )
   expect(toml.stringify({ a: '\ud83d\ude00' }, undefined)).toBe('a = "\ud83d\ude00"\n')
   expect(() => toml.stringify({ a: 2n ** 60n + 1n }, undefined)).toThrow(
