@@ -327,6 +327,21 @@ export declare function atomicIndexUpdate<T extends object = any>(
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
 
+/**
+ * Reads and parses a JSON file, or takes `initial` where there is none, so that there always is a value. All else is documented at the signature
+ * of {@link readIndex} without `initial`.
+ */
+export declare function readIndex<T = any>(
+  path: PathLike,
+  options: ReadIndexOptions<T> & { initial: T },
+): Promise<IndexRead<T> & { value: T }>
+
+/** As {@link readIndexSync} without `initial`; with it there always is a value. */
+export declare function readIndexSync<T = any>(
+  path: PathLike,
+  options: ReadIndexSyncOptions<T> & { initial: T },
+): IndexRead<T> & { value: T }
+
 /** What `fn` of an update gets as its second argument, if it declares one. */
 export interface UpdateRun {
   /**
@@ -402,6 +417,13 @@ export type IndexLocks<P> = P extends readonly PathLike[]
   : IndexLock
 
 export interface IndexLock {
+  /** Reads and parses the index, as {@link readIndex} does: `value` is `undefined` if there is no file. */
+  read<T = any>(
+    options?: Pick<
+      UpdateOptions<T>,
+      'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'
+    > | null,
+  ): Promise<IndexRead<T>>
   /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
   update<T extends object = any>(
     fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
@@ -1146,9 +1168,9 @@ export declare class IndexLock {
   get path(): string
   /**
    * Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
-   * for earlier calls on this lock (by default 30,000 ms).
+   * for earlier calls on this lock (by default 30,000 ms). With `initial` there always is a value.
    */
-  read<T = any>(options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> | null): Promise<IndexRead<T>>
+  read<T = any>(options: Pick<UpdateOptions<T>, 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> & { initial: T }): Promise<IndexRead<T> & { value: T }>
   /**
    * Changes the index, as {@link atomicIndexUpdate} does. The options are those of that function, but for `fallback` and `network`,
    * which are those of the lock. `timeout` is how long to wait for earlier calls on this lock. Without `initial`, `fn` gets `undefined`
@@ -2533,8 +2555,8 @@ export interface UpdateResult extends WriteResult {
  * a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give, and the message names the limit; `EACCES`:
  * the directory may not be listed); with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. The iteration is over then.
  *
- * Not promised: one step for each version. Changes of which the system does not tell are not seen: those by other machines in a network
- * file system, a file system that is mounted over the path, and those of a directory further up that this user may not list. On Windows and
+ * Not promised: one step for each version. Changes of which the system does not tell are not seen: those made through a hard link
+ * or a mapping of the file, those by other machines in a network file system, a file system that is mounted over the path, and those of a directory further up that this user may not list. On Windows and
  * macOS only the directory and the one above it are watched, and on Windows a directory cannot be replaced while it is watched.
  */
 export declare function watchIndex<T = any>(path: PathLike, options?: WatchIndexOptions<T> | null): AsyncIterableIterator<IndexChange<T>>

@@ -5,6 +5,9 @@
 /** More pairs than this are not compared: a list that is changed all over is paired by position. */
 const MOST_PAIRS = 1_000_000
 
+/** So few are compared one by one, which ends where they first differ: a text is made of all that is in an item. */
+const FEW_PAIRS = 16
+
 const isObject = (value) => typeof value === 'object' && value !== null
 
 /** Whether both are lists, or both are objects with keys: then one can be changed into the other. */
@@ -29,6 +32,18 @@ function isSame(one, other) {
     keys.length === Object.keys(other).length &&
     keys.every((key) => Object.hasOwn(other, key) && isSame(one[key], other[key]))
   )
+}
+
+/** A text that two values have in common if, and only if, they are the same. */
+function textOf(value) {
+  if (value instanceof Date) return `date ${value.toJSON()}`
+  if (Array.isArray(value)) return `[${Array.from(value, textOf)}]`
+  if (isObject(value)) {
+    const keys = Object.keys(value).sort()
+    return `{${keys.map((key) => `${JSON.stringify(key)}:${textOf(value[key])}`)}}`
+  }
+  if (typeof value === 'string') return JSON.stringify(value)
+  return Object.is(value, -0) ? '-0' : `${typeof value} ${String(value)}`
 }
 
 /**
@@ -59,21 +74,37 @@ function align(before, after) {
 
 /** The positions of a longest common subsequence. */
 function commonItems(before, after) {
-  if (before.length * after.length > MOST_PAIRS) return []
+  const count = before.length * after.length
+  // The first items differ, so one and one have nothing in common.
+  if (count <= 1 || count > MOST_PAIRS) return []
   const lengths = Array.from({ length: before.length + 1 }, () => new Uint32Array(after.length + 1))
-  const same = before.map((one) => after.map((other) => isSame(one, other)))
+  const isPair = count <= FEW_PAIRS ? (i, j) => isSame(before[i], after[j]) : numbered(before, after)
   for (let i = before.length - 1; i >= 0; i--) {
     for (let j = after.length - 1; j >= 0; j--) {
-      lengths[i][j] = same[i][j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1])
+      lengths[i][j] = isPair(i, j)
+        ? lengths[i + 1][j + 1] + 1
+        : Math.max(lengths[i + 1][j], lengths[i][j + 1])
     }
   }
   const pairs = []
   for (let i = 0, j = 0; i < before.length && j < after.length; ) {
-    if (same[i][j]) pairs.push([i++, j++])
+    if (isPair(i, j)) pairs.push([i++, j++])
     else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++
     else j++
   }
   return pairs
 }
 
-module.exports = { align, isSame, isSameKind }
+/** Each item is looked through once, and not once for each pair. */
+function numbered(before, after) {
+  const seen = new Map()
+  const number = (item) => {
+    const text = textOf(item)
+    if (!seen.has(text)) seen.set(text, seen.size)
+    return seen.get(text)
+  }
+  const [ones, others] = [Array.from(before, number), Array.from(after, number)]
+  return (i, j) => ones[i] === others[j]
+}
+
+module.exports = { align, isSame, isSameKind, textOf }

@@ -46,6 +46,8 @@ class Printer {
   #unit
   #lineEnd
   #isCareful
+  /** A part of the text in one line, from its start. */
+  #line = { start: 0, end: 0 }
 
   /** With `isCareful` each object and list is checked, and printed anew if it does not say what it is to say. */
   constructor(text, isCareful) {
@@ -216,8 +218,18 @@ class Printer {
   }
 
   #indentAt(offset) {
-    const line = this.#text.slice(this.#text.lastIndexOf('\n', offset - 1) + 1, offset)
-    return line.match(/^[ \t]*/)[0]
+    return this.#slice(this.#lineStart(offset), offset).match(/^[ \t]*/)[0]
+  }
+
+  /** Looks on from where it looked last: in a text of one line a look back from each item would go through all those before. */
+  #lineStart(offset) {
+    const { start, end } = this.#line
+    if (offset < start) return this.#text.lastIndexOf('\n', offset - 1) + 1
+    if (offset > end) {
+      const at = this.#slice(end, offset).lastIndexOf('\n')
+      this.#line = { start: at < 0 ? start : end + at + 1, end: offset }
+    }
+    return this.#line.start
   }
 
   #slice(start, end) {

@@ -63,7 +63,8 @@ function codec(extension, library, { open, print, edit, isPlain = false, reread 
 }
 
 /**
- * What makes a text of a value, in the place of a `previous` one. `print(value, previous)` prints plainly, `reread` parses what it prints.
+ * What makes a text of a value, in the place of a `previous` one. `print(value, previous, isOld)` prints plainly; with `isOld` it is what
+ * `previous` says itself. `reread` parses what is printed.
  * `edit(opened, old, after)` changes a text as `open` gives it, which says what the plain text `old` does, into one that says `after`; it returns
  * `undefined` if it cannot.
  *
@@ -76,7 +77,7 @@ function printer({ open, print, reread, edit = () => undefined }) {
     const after = reread(printed)
     if (previous === undefined) return printed
     const opened = open(previous)
-    const old = print(opened.value, previous)
+    const old = print(opened.value, previous, true)
     return old === printed ? previous : (edit(opened, old, after) ?? printed)
   }
 }

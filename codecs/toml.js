@@ -7,8 +7,10 @@ const { codec, lazily } = require('./peer.js')
 
 const library = lazily('smol-toml', () => require('smol-toml'))
 
+/** Whole numbers that JavaScript would round are rounded in the value, and keep their digits in the file: see `printable`. */
 function open(text) {
-  return { value: library().parse(text) }
+  const value = library().parse(text, { integersAsBigInt: 'asNeeded' })
+  return { value: largeOf(value).hasWhole ? plain(value) : value }
 }
 
 /** What the library prints as a date or a time. */
@@ -17,31 +19,102 @@ const isTime = (value) => value instanceof Date || /^Temporal\./.test(value[Symb
 const isObject = (value) => typeof value === 'object' && value !== null && !isTime(value)
 
 /**
- * `value` with whole numbers as BigInt, which the library prints without a point, but for those that are floats in the old file: there `model` has
- * numbers, and BigInt for what is whole by its type.
+ * The numbers of a file beyond 2^53, where several have one value in JavaScript: what stands in the file for each value, and `undefined` if there
+ * is more than one; and whether one of them is a whole number by its type.
  */
-function typed(value, model, path = 'index') {
+function largeOf(model, large = { found: new Map(), hasWhole: false }) {
+  if (typeof model === 'bigint') {
+    checkRange(model)
+    add(large, Number(model), model)
+    large.hasWhole ||= !Number.isSafeInteger(Number(model))
+  } else if (typeof model === 'number') {
+    add(large, model, model)
+  } else if (Array.isArray(model)) {
+    for (const item of model) largeOf(item, large)
+  } else if (isObject(model)) {
+    for (const key of Object.keys(model)) largeOf(model[key], large)
+  }
+  return large
+}
+
+function add({ found }, value, written) {
+  if (!Number.isInteger(value) || Number.isSafeInteger(value)) return
+  found.set(value, found.has(value) && found.get(value) !== written ? undefined : written)
+}
+
+function checkRange(whole, where = '') {
+  if (BigInt.asIntN(64, whole) === whole) return
+  const digits = String(whole)
+  const start = digits.length > 40 ? `${digits.slice(0, 40)}…` : digits
+  throw new RangeError(
+    `there is the whole number ${start}${where}, and TOML has 64 bits for one: make it a string`,
+  )
+}
+
+/**
+ * `value` with whole numbers as BigInt, which the library prints without a point, but for those that are floats in the old file: there `model` has
+ * numbers, and BigInt for what is whole by its type. A number beyond 2^53 is written as the old file has it, wherever it stands now; where that
+ * cannot be told, it is refused. Of the value of the file itself (`isOld`) each is where it was.
+ */
+function printable(value, model, large, isOld, path = 'index') {
   if (value === null || value === undefined) {
     throw new TypeError(`there is ${value} at ${path}, for which TOML has nothing: leave it out`)
   }
-  if (typeof value === 'number') {
-    // One that is too large for a whole number of TOML, and -0, are floats.
-    const isFloat = typeof model === 'number' || !Number.isSafeInteger(value) || Object.is(value, -0)
-    return isFloat ? value : BigInt(value)
-  }
+  if (typeof value === 'string') checkText(value, `at ${path}`)
+  if (typeof value === 'bigint') return checkedWhole(value, path)
+  if (typeof value === 'number') return numberOf(value, model, large, isOld, path)
   if (Array.isArray(value)) {
     const old = Array.isArray(model) ? model : []
-    return models(old, value).map((item, at) => typed(value[at], item, `${path}[${at}]`))
+    return models(old, value).map((item, at) => printable(value[at], item, large, isOld, `${path}[${at}]`))
   }
   if (!isObject(value)) return value
-  if (typeof value.toJSON === 'function') return typed(value.toJSON(), model, path)
+  if (typeof value.toJSON === 'function') return printable(value.toJSON(), model, large, isOld, path)
   const table = Object.create(null)
   for (const key of Object.keys(value)) {
     if (value[key] === undefined) continue
+    checkText(key, `in a key of ${path}`)
     const old = isObject(model) && Object.hasOwn(model, key) ? model[key] : undefined
-    table[key] = typed(value[key], old, `${path}[${JSON.stringify(key)}]`)
+    table[key] = printable(value[key], old, large, isOld, `${path}[${JSON.stringify(key)}]`)
   }
   return table
+}
+
+function checkText(text, where) {
+  if (!text.isWellFormed()) {
+    throw new TypeError(`there is a lone surrogate ${where}, for which TOML has nothing`)
+  }
+}
+
+function checkedWhole(value, path) {
+  checkRange(value, ` at ${path}`)
+  if (BigInt(Number(value)) !== value) {
+    throw new TypeError(
+      `there is ${value} at ${path}, which would be read as ${Number(value)}: make it a string`,
+    )
+  }
+  return value
+}
+
+function numberOf(value, model, { found, hasWhole }, isOld, path) {
+  // -0 is a float.
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
+    return typeof model === 'number' ? value : BigInt(value)
+  }
+  if (found.get(value) !== undefined) return found.get(value)
+  if (found.has(value)) {
+    if (isOld) return model
+    throw new TypeError(
+      `there is ${value} at ${path}, and the file has several numbers that JavaScript rounds to that one: make them strings in the file`,
+    )
+  }
+  // Such as one of the file plus 1.
+  if (hasWhole && Number.isInteger(value) && !Object.is(value, -0) && Math.abs(value) <= 2 ** 63) {
+    throw new TypeError(
+      `there is ${value} at ${path}, and the file has whole numbers that JavaScript rounds, of which it may be made: give a BigInt, or a string`,
+    )
+  }
+  // A new one that is too large to be exact is a float.
+  return value
 }
 
 /** What each item of a list was before; of a new one, the first. */
@@ -61,11 +134,11 @@ function plain(value) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]))
 }
 
-function print(value, previous) {
+function print(value, previous, isOld) {
   const { parse, stringify } = library()
   const model = previous === undefined ? undefined : parse(previous, { integersAsBigInt: true })
   // An empty file is what a power cut leaves.
-  return `${stringify(typed(value, model), { numbersAsFloat: true }).trimEnd()}\n`
+  return `${stringify(printable(value, model, largeOf(model), isOld), { numbersAsFloat: true }).trimEnd()}\n`
 }
 
 exports.toml = codec('.toml', library, { open, print, isPlain: true })

@@ -85,8 +85,14 @@ function bytes(data, { encoding }) {
   if (ArrayBuffer.isView(data)) {
     return Buffer.from(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
   }
+  const text = data == null ? '' : String(data)
+  // Of what is no whole number of bytes nothing would be left, or less than was given.
+  if (text.length % 2 === 1 && String(encoding).toLowerCase() === 'hex') {
+    const reason = `is invalid for data of length ${text.length}. Received 'hex'`
+    throw Object.assign(new TypeError(`The argument 'encoding' ${reason}`), { code: 'ERR_INVALID_ARG_VALUE' })
+  }
   // A lone surrogate becomes U+FFFD there.
-  return Buffer.from(data == null ? '' : String(data), encoding)
+  return Buffer.from(text, encoding)
 }
 
 /** A name that nobody has: the new file has none until it is complete. */
@@ -112,7 +118,7 @@ function noFile(error) {
  */
 function lateMode({ write }, before) {
   const mode = write.mode ?? before?.mode
-  return typeof mode === 'number' && mode & 0o6000 ? mode & 0o7777 : undefined
+  return isMode(mode) && mode & 0o6000 ? mode & 0o7777 : undefined
 }
 
 const withoutSetId = (write, late) => (late === undefined ? write : { ...write, mode: late & ~0o6000 })

@@ -1,10 +1,11 @@
 // What is given to `atomic` counts as it is: its numbers are not changed without a word, and what is missing, or never comes, is told.
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
+import { needs } from '../helpers/needs'
 import { test } from '../helpers/test'
 import { atomic, program } from './support'
 
@@ -166,5 +167,50 @@ test('a directory is missing only where it is', async ({ dir }) => {
   expect(checked).toMatchObject({
     code: 1,
     stdout: expect.stringContaining('look at the name, or begin anew'),
+  })
+})
+
+describe('bytes that are no text', () => {
+  const text = (bytes: string) => Buffer.from(bytes, 'latin1')
+
+  test('are refused in a patch, and are not replaced', async ({ dir }) => {
+    writeFileSync(join(dir, 'a.json'), '{"a":1}')
+    const merge = (input: Buffer) => atomic(['update', 'a.json', '--merge', '-'], { cwd: dir, input })
+    const { code, stderr } = await merge(text('{"name":"caf\xe9"}'))
+    expect({ code, stderr }).toEqual({ code: 1, stderr: 'atomic: --merge -: standard input is not UTF-8\n' })
+    expect(readFileSync(join(dir, 'a.json'), 'utf8')).toBe('{"a":1}')
+    expect((await merge(text('\xef\xbb\xbf{"name":"caf\xc3\xa9"}'))).code).toBe(0)
+    expect(readFileSync(join(dir, 'a.json'), 'utf8')).toBe('{"a":1,"name":"café"}')
+  })
+
+  needs('linux')('a patch that cannot be read is told as such', ({ dir }) => {
+    const directory = openSync(dir, 'r')
+    const { status, stderr } = spawnSync(process.execPath, [program(), 'update', 'a.json', '--merge', '-'], {
+      cwd: dir,
+      encoding: 'utf8',
+      stdio: [directory, 'pipe', 'pipe'],
+    })
+    closeSync(directory)
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/^atomic: Standard input could not be read: EISDIR/)
+    expect(names(dir)).toEqual([])
+  })
+
+  needs('linux')('are refused in a name, which would be that of another file', ({ dir }) => {
+    const run = (script: string) =>
+      spawnSync('sh', ['-c', script, process.execPath, program()], {
+        cwd: dir,
+        encoding: 'utf8',
+        input: 'new',
+      })
+    for (const given of ['write "$(printf "caf\\351")"', 'update a.json --set "name=$(printf "caf\\351")"']) {
+      const { status, stdout, stderr } = run(`"$0" "$1" ${given}`)
+      expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+      expect(stderr).toBe('atomic: an argument is not UTF-8, and would be taken for another one\n')
+    }
+    expect(names(dir)).toEqual([])
+    // The character that stands for such bytes is one like all others.
+    expect(run('"$0" "$1" write "$(printf "caf\\357\\277\\275")"').status).toBe(0)
+    expect(names(dir)).toEqual(['caf\ufffd'])
   })
 })

@@ -94,6 +94,63 @@ describe('update', () => {
     expect(names(dir)).toEqual(['SIGHUP.json', 'SIGINT.json', 'SIGTERM.json', 'schema.mjs'])
   })
 
+  test('a signal ends the wait for a patch that does not end', async ({ dir, file }) => {
+    writeFileSync(file, '{"a":1}')
+    const ends = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).map(async (signal) => {
+      const { child, ended } = start(['update', file, '--merge', '-'], { cwd: dir })
+      // More than a pipe holds: when all is taken, the program is in the middle.
+      await new Promise((resolve) => child.stdin!.write(`{"b":"${'x'.repeat(4 << 20)}`, resolve))
+      child.kill(signal)
+      expect(await ended).toEqual({ code: null, signal, stdout: '', stderr: '' })
+    })
+    await Promise.all(ends)
+    expect(readFileSync(file, 'utf8')).toBe('{"a":1}')
+    expect(names(dir)).toEqual(['index.json'])
+  })
+
+  test('a place in a list is a number as JSON Pointers have it', async ({ dir, file }) => {
+    writeFileSync(file, '{"list":[1,2]}')
+    const places = ['/list/length', '/list/01', '/list/-', '/list/-1', '/list/2']
+    const looks = places.map((place) => atomic(['read', file, '--get', place], { cwd: dir }))
+    for (const { code, stdout } of await Promise.all(looks))
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    for (const change of ['/list/01=3', '/list/length=0', '/list/length/x=1']) {
+      const { code, stderr } = await atomic(['update', file, '--set', change], { cwd: dir })
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/^atomic: --set .*: "(01|length)" is no place in an array of 2/)
+    }
+    await atomic(['update', file, '--delete', '/list/01', '--delete', '/list/length'], { cwd: dir })
+    expect(readFileSync(file, 'utf8')).toBe('{"list":[1,2]}')
+  })
+
+  test('what has no keys is told, and may be replaced', async ({ dir, file }) => {
+    const cases = [
+      ['"text"', '--set', 'a=1', '--set a: the index is "text", and has no keys'],
+      ['null', '--set', '/a/b=1', '--set /a/b: the index is null, and has no keys'],
+      ['1.50', '--delete', 'a', '--delete a: the index is 1.5, and has no keys'],
+    ] as const
+    for (const [text, option, value, told] of cases) {
+      writeFileSync(file, text)
+      const { code, stderr } = await atomic(['update', file, option, value], { cwd: dir })
+      expect({ code, stderr }).toEqual({ code: 1, stderr: `atomic: ${told}\n` })
+      expect(readFileSync(file, 'utf8')).toBe(text)
+    }
+    await atomic(['update', file, '--merge', '{"a":1}', '--set', 'b=2'], { cwd: dir })
+    expect(parse(file)).toEqual({ a: 1, b: 2 })
+    const evaluated: [string, string][] = [
+      ['i => 1n', '1n'],
+      ['i => () => 1', '() => 1'],
+      ['i => "x".repeat(1000)', `"${'x'.repeat(79)}…`],
+    ]
+    for (const [code, told] of evaluated) {
+      const { stderr } = await atomic(['update', file, '--eval', code, '--set', 'a=1'], { cwd: dir })
+      expect(stderr).toBe(`atomic: --set a: the index is ${told}, and has no keys\n`)
+    }
+    writeFileSync(file, JSON.stringify({ deep: 'x'.repeat(1000) }))
+    const { stderr } = await atomic(['update', file, '--set', '/deep/a=1'], { cwd: dir })
+    expect(stderr).toBe(`atomic: --set /deep/a: "deep" is "${'x'.repeat(79)}…, and has no keys\n`)
+  })
+
   test('a function that runs again gets the patch of --merge as it was given', async ({ dir, file }) => {
     const push =
       'async i => { i.a.push(i.n); process.stderr.write("here"); i.n || await new Promise(r => process.stdin.once("data", r)) }'

@@ -92,6 +92,130 @@ test.for<[string, IndexCodec]>([
   expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
 })
 
+test('toml keeps the digits of whole numbers that JavaScript would round, and does not take the file for broken', async ({
+  file,
+}) => {
+  const text = 'id = 9007199254740993\nlist = [ 1, -9223372036854775808 ]\n'
+  writeFileSync(file, text)
+  const { value } = await readIndex(file, { codec: toml })
+  expect(value).toEqual({ id: 2 ** 53, list: [1, -(2 ** 63)] })
+  const change = (index: any) => ({ ...index, list: [0, ...index.list] })
+  await atomicIndexUpdate(file, change, { codec: toml, onCorrupt: 'recover' })
+  expect(readFileSync(file, 'utf8')).toBe(text.replace('[ 1', '[ 0, 1'))
+  await atomicIndexUpdate(file, () => ({ id: 7 }), { codec: toml })
+  expect(readFileSync(file, 'utf8')).toBe('id = 7\n')
+})
+
+const IDS =
+  '[[s]]\nid = 1234567890123456789\n\n[[s]]\nid = 9007199254740993\n\n[[s]]\nid = 9223372036854775807\n'
+
+plain.for<[string, string, (index: any) => unknown, string]>([
+  [
+    'a list that is turned round',
+    IDS,
+    ({ s }) => ({ s: s.reverse() }),
+    `${IDS.split('\n\n')
+      .map((text) => text.trim())
+      .reverse()
+      .join('\n\n')}\n`,
+  ],
+  [
+    'items that are changed behind one that goes',
+    IDS,
+    ({ s }) => ({ s: s.slice(1).map((item: object) => ({ ...item, x: 1 })) }),
+    `${IDS.split('\n\n')
+      .slice(1)
+      .map((text) => `${text.trim()}\nx = 1`)
+      .join('\n\n')}\n`,
+  ],
+  ['another key', 'a = 9007199254740993\n', ({ a }) => ({ b: a }), 'b = 9007199254740993\n'],
+  ['another table', '[a]\nid = 9007199254740993\n', ({ a }) => ({ c: a }), '[c]\nid = 9007199254740993\n'],
+  [
+    'a list of numbers among others',
+    'l = [ 1.0, 9007199254740993 ]\n',
+    ({ l }) => ({ l: l.reverse() }),
+    'l = [ 9007199254740993, 1.0 ]\n',
+  ],
+  [
+    'a float, which moves',
+    'a = 9007199254740992.0\nb = 1152921504606846977\n',
+    ({ a, b }) => ({ b: a, c: b }),
+    'b = 9007199254740992.0\nc = 1152921504606846977\n',
+  ],
+  ['a new one, where all are exact', 'a = 1\n', () => ({ a: 2 ** 60 }), 'a = 1152921504606846976.0\n'],
+  [
+    'a new one that is none',
+    'a = 9007199254740993\n',
+    ({ a }) => ({ a, b: 2 ** 64 }),
+    'a = 9007199254740993\nb = 18446744073709551616.0\n',
+  ],
+  [
+    'a BigInt in the place of one',
+    'a = 9007199254740993\n',
+    () => ({ a: 2n ** 53n + 2n }),
+    'a = 9007199254740994\n',
+  ],
+])('toml keeps the digits of whole numbers beyond 2^53 where they go: %s', ([, text, change, expected]) => {
+  expect(toml.stringify(change(toml.parse(text)), text)).toBe(expected)
+})
+
+plain.for<[string, string, (index: any) => unknown, string]>([
+  [
+    'two that are one in JavaScript',
+    'l = [ 1234567890123456789, 1234567890123456790 ]\n',
+    ({ l }) => ({ l: l.slice(1) }),
+    'index["l"][0], and the file has several numbers that JavaScript rounds to that one',
+  ],
+  [
+    'a float and a whole number',
+    'a = 9007199254740992.0\nb = 9007199254740993\nx = 1\n',
+    (index) => ({ ...index, x: 2 }),
+    'index["a"], and the file has several numbers',
+  ],
+  [
+    'one that is counted up',
+    'n = 9007199254740993\n',
+    ({ n }) => ({ n: n + 2 }),
+    'there is 9007199254740994 at index["n"], and the file has whole numbers that JavaScript rounds',
+  ],
+  [
+    'more than 64 bits',
+    'x = 1\n',
+    () => ({ x: 2n ** 63n }),
+    'there is the whole number 9223372036854775808 at index["x"], and TOML has 64 bits for one',
+  ],
+])('toml refuses to write a number of which the digits cannot be told: %s', ([, text, change, told]) => {
+  const index: any = toml.parse(text)
+  expect(() => toml.stringify(change(index), text)).toThrow(told)
+})
+
+test('toml lets numbers that are one in JavaScript be, and be removed, and refuses to read more than 64 bits', async ({
+  file,
+}) => {
+  writeFileSync(file, 'l = [ 1234567890123456789, 1234567890123456790 ]\nx = 1\n')
+  await atomicIndexUpdate(file, ({ x }) => ({ x, n: 2n ** 60n }), { codec: toml })
+  expect(readFileSync(file, 'utf8')).toBe('x = 1\nn = 1152921504606846976\n')
+  writeFileSync(file, 'a = [ 1, 9223372036854775808 ]\n')
+  const error = await rejection(readIndex(file, { codec: toml }))
+  expect(error).toMatchObject({
+    code: 'ERR_ATOMIC_CORRUPT_INDEX',
+    message: expect.stringContaining('there is the whole number 9223372036854775808, and TOML has 64 bits'),
+  })
+})
+
+plain('toml refuses what it would say otherwise', () => {
+  expect(() => toml.stringify({ a: ['x', '\ud800'] }, undefined)).toThrow(
+    'there is a lone surrogate at index["a"][1]',
+  )
+  expect(() => toml.stringify({ a: { '\ud800': 1 } }, undefined)).toThrow(
+    'there is a lone surrogate in a key of index["a"]',
+  )
+  expect(toml.stringify({ a: '\ud83d\ude00' }, undefined)).toBe('a = "\ud83d\ude00"\n')
+  expect(() => toml.stringify({ a: 2n ** 60n + 1n }, undefined)).toThrow(
+    'there is 1152921504606846977 at index["a"], which would be read as 1152921504606847000: make it a string',
+  )
+})
+
 plain('toml keeps floats, and refuses null by its place', () => {
   const text = 'f = 1.0\nn = 1\nl = [ 1.0, 2.0 ]\nd = 1979-05-27\n'
   const index: any = toml.parse(text)

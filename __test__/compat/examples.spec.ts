@@ -1,12 +1,12 @@
 // examples/: a store of settings, and adapters for what others have places for, each in the real package.
 
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { atomicIndexUpdate, stats } from '@pipeline/atomic'
 import Keyv from 'keyv'
 import { createStorage } from 'unstorage'
 import fsLite from 'unstorage/drivers/fs-lite'
-import { build } from 'vite'
+import { build, type InlineConfig } from 'vite'
 import { describe, expect } from 'vitest'
 import { z } from 'zod'
 import { ConfStore } from '../../examples/conf-store/store'
@@ -97,7 +97,7 @@ describe('unstorage', () => {
     }
     expect(await storage.getItemRaw('raw')).toEqual(Buffer.from([0, 255]))
     expect((await storage.getKeys()).sort()).toEqual((await theirs.getKeys()).sort())
-    expect(await storage.getMeta('text')).toMatchObject({ size: 5, mtime: expect.any(Date) })
+    expect(await storage.getMeta('text')).toEqual(await theirs.getMeta('text'))
     // What a killed process or one at work has there is no item.
     writeFileSync(join(base, '.text.0123456789ab.atomic-tmp'), '')
     expect((await storage.getKeys()).sort()).toEqual(['raw', 'text', 'users:1', 'users:2', 'users:3'])
@@ -163,6 +163,19 @@ describe('keyv', () => {
     expect(Object.keys(readJson(file))).toEqual(['b:__proto__'])
   })
 
+  test('what has expired is not there, and several that are set are told one by one', async ({ file }) => {
+    const store = new AtomicStore(file)
+    const keyv = new Keyv({ store })
+    const writes = stats().writes
+    const entries = Array.from({ length: 50 }, (_, i) => ({ key: `${i}`, value: i, ttl: i === 7 ? 1 : 0 }))
+    expect(await keyv.setMany(entries)).toEqual(entries.map(() => true))
+    expect(stats().writes - writes).toBe(1)
+    await expect.poll(() => keyv.has('7')).toBe(false)
+    expect(await keyv.hasMany(['6', '7', 'none'])).toEqual([true, false, false])
+    // An update for each entry would run a function for each.
+    expect(await store.setMany([{ key: 'a', value: 1 }])).toEqual([true])
+  })
+
   test('a file with an array in it is refused, and stays', async ({ file }) => {
     writeFileSync(file, '[]')
     const keyv = new Keyv({ store: new AtomicStore(file), throwOnErrors: true })
@@ -207,6 +220,8 @@ test('vite: the new build takes the place of the old one, or nothing changes', a
   writeFileSync(join(dir, 'main.js'), 'document.title = "second"')
   await make('dist', [atomicOutput({ keepPrevious: 'previous' })])
   expect(names(join(dir, 'dist', 'assets'))).toHaveLength(2)
+  expect(readFileSync(join(dir, 'previous', MARK), 'utf8')).toContain('atomicOutput')
+  rmSync(join(dir, 'previous', MARK))
   expect(treeOf(join(dir, 'previous'))).toEqual(treeOf(join(dir, 'theirs')))
   expect(leftovers(dir)).toEqual([])
 })
@@ -243,4 +258,78 @@ test('vite: what Vite keeps is not replaced: sources, a folder that is not to be
   expect(readFileSync(join(root, 'dist', '.git', 'HEAD'), 'utf8')).toBe('ref')
   await make({ outDir: '../dist', emptyOutDir: true, lib: { ...lib, formats: ['es'] } })
   expect(names(join(dir, 'dist'))).toHaveLength(1)
+})
+
+const MARK = '.atomic-previous'
+
+/** A project with a build in `dist`, files that `given` names, and what builds it. */
+function viteProject(root: string, given: string[] = []) {
+  for (const path of ['dist/index.html', 'parts/main.js', 'public/robots.txt', ...given]) {
+    mkdirSync(join(root, path, '..'), { recursive: true })
+    writeFileSync(join(root, path), '')
+  }
+  writeFileSync(join(root, 'index.html'), '<script type="module" src="/parts/main.js"></script>')
+  return (keepPrevious: string, config: InlineConfig = {}) => {
+    const plugins = [atomicOutput({ keepPrevious })]
+    return build({ root, configFile: false, logLevel: 'silent', plugins, ...config })
+  }
+}
+
+test('vite: the build before is put in the place of an earlier one, and of nothing else', async ({ dir }) => {
+  const root = join(dir, 'site')
+  const make = viteProject(root, [
+    'texts/title.txt',
+    'img/a.svg',
+    'kept/.git/HEAD',
+    '.git/HEAD',
+    `repository/${MARK}`,
+  ])
+  mkdirSync(join(root, 'repository/.git'))
+  mkdirSync(join(root, 'public/files'))
+  symlinkSync('parts', join(root, 'link'))
+  const before = treeOf(dir)
+  const refused = {
+    '.': 'has the project in it',
+    '..': 'has the project in it',
+    public: 'has the public folder in it',
+    'public/files': 'next build',
+    'public/files/new': 'next build',
+    parts: 'no build before',
+    link: 'no build before',
+    texts: 'no build before',
+    img: 'no build before',
+    kept: 'no build before',
+    'index.html': 'no build before',
+    '.git': 'a .git',
+    '.git/previous': 'a .git',
+    repository: 'a .git',
+    dist: 'or around it',
+    'dist/previous': 'or around it',
+  }
+  for (const [folder, reason] of Object.entries(refused)) {
+    expect((await rejection(make(folder))).message).toContain(reason)
+    expect(treeOf(dir)).toEqual(before)
+  }
+  expect(
+    (await rejection(make('around', { build: { outDir: 'around/dist', emptyOutDir: true } }))).message,
+  ).toContain('or around it')
+  for (const count of [1, 2, 3]) {
+    await make('previous')
+    expect([count, names(join(root, 'previous')).includes('index.html')]).toEqual([count, true])
+  }
+})
+
+test('vite: the build before may be in an empty folder, and in the public one where that is not copied', async ({
+  dir,
+}) => {
+  const root = join(dir, 'site')
+  const make = viteProject(root, ['public/build/index.html'])
+  mkdirSync(join(root, 'empty'))
+  await make('empty')
+  expect(names(join(root, 'empty'))).toEqual([MARK, 'index.html'])
+  await make('public/before', { build: { outDir: 'public/build', copyPublicDir: false } })
+  expect(names(join(root, 'public/before'))).toEqual([MARK, 'index.html'])
+  // Of a first build there is none before.
+  await make('none', { build: { outDir: 'new' } })
+  expect(names(root)).not.toContain('none')
 })

@@ -29,6 +29,16 @@ describe('write-file-atomic', () => {
     expect(names(dir)).toEqual([])
   })
 
+  test.for([-1, -2, 1.5, 2 ** 40])('%d is no mode either where an owner is set', async (mode, { dir }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, 'old', { mode: 0o640 })
+    const { uid, gid, mode: before } = statSync(file)
+    for (const error of await errorsOf(writeFile, file, { mode, chown: { uid, gid } })) {
+      expect(error).toMatchObject({ message: expect.stringContaining(`'options.mode'`) })
+    }
+    expect([readFileSync(file, 'utf8'), statSync(file).mode]).toEqual(['old', before])
+  })
+
   test.for([
     [{ uid: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.chown.gid'],
     [true, 'ERR_INVALID_ARG_TYPE', 'options.chown.uid'],
@@ -65,6 +75,23 @@ describe('write-file-atomic', () => {
       expect(error).toMatchObject({ code: 'ERR_UNKNOWN_ENCODING' })
     }
     expect(names(dir)).toEqual([])
+  })
+
+  test('half a byte is refused, and no shorter file written', async ({ dir }) => {
+    const file = join(dir, 'file')
+    writeFileSync(file, 'old')
+    for (const write of [theirs as typeof writeFile, writeFile]) {
+      for (const error of [
+        await rejection(write(file, 'abc', 'hex')),
+        await rejection((async () => write.sync(file, 'abc', { encoding: 'hex' }))()),
+      ]) {
+        expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+        expect((error as Error).message).toContain('is invalid for data of length 3')
+      }
+    }
+    expect([readFileSync(file, 'utf8'), names(dir)]).toEqual(['old', ['file']])
+    await writeFile(file, '6162', 'hex')
+    expect(readFileSync(file, 'utf8')).toBe('ab')
   })
 
   test('a link that leads nowhere is followed', async ({ dir }) => {

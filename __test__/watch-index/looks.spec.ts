@@ -1,8 +1,8 @@
 // Changes between two steps of a watcher, of which no later event tells.
 
-import fs, { linkSync, mkdirSync, renameSync } from 'node:fs'
+import fs, { linkSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { watchIndex } from '@pipeline/atomic'
+import { atomicWrite, watchIndex } from '@pipeline/atomic'
 import { expect, onTestFinished, vi } from 'vitest'
 import { makeDir } from '../helpers/files'
 import { writeJson } from '../helpers/index-file'
@@ -81,3 +81,18 @@ test('watchers of one directory ask the system once', async ({ dir }) => {
   expect(asked).toBeGreaterThan(0)
   expect(watch).toHaveBeenCalledTimes(asked)
 })
+
+needs('linux')(
+  'what is written through a hard link elsewhere is not seen before the next change',
+  async ({ dir, file }) => {
+    writeJson(file, { n: 0 })
+    const value = watching(file)
+    await value()
+    const second = value()
+    const link = join(makeDir(dir, 'elsewhere'), 'link')
+    linkSync(file, link)
+    writeFileSync(link, '{"n":1}')
+    await atomicWrite(file, '{"n":2}')
+    expect(await second).toEqual({ n: 2 })
+  },
+)

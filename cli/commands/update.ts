@@ -1,4 +1,3 @@
-import { text } from 'node:stream/consumers'
 import { runInThisContext } from 'node:vm'
 import { atomicIndexUpdate, type UpdateOptions } from '@pipeline/atomic'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -24,6 +23,7 @@ import {
 import { type OutputOptions, toJson, wrote } from '../output'
 import { Failure, run, UsageError } from '../run'
 import { loadSchema } from '../schema'
+import { standardInput } from '../stdin'
 
 const AFTER = `
 The changes are made in the order in which they are given, under the lock of the
@@ -134,7 +134,7 @@ export function update(program: Command): Command {
         if (options.every !== undefined && !options.backup) throw new UsageError('--every needs --backup')
         const schema = await loadSchema(options.schema)
         if (usesInput()) {
-          merged = await readPatch()
+          merged = await readPatch(signal)
           given.push(['--merge -', merged])
         }
         for (const [option, text] of [...given, ['--initial', options.initial] as const])
@@ -173,8 +173,8 @@ function backupOf({ backup, every }: Options): UpdateOptions['backup'] {
   }
 }
 
-async function readPatch(): Promise<string> {
-  const patch = await text(process.stdin)
+async function readPatch(signal: AbortSignal): Promise<string> {
+  const patch = await inputText(signal)
   let value: unknown
   try {
     value = JSON.parse(patch)
@@ -183,6 +183,19 @@ async function readPatch(): Promise<string> {
   }
   if (!isIndex(value)) throw new Failure('--merge -: standard input is neither a JSON object nor an array')
   return patch
+}
+
+/** What is no UTF-8 would be in the index as U+FFFD. */
+async function inputText(signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of standardInput(signal).chunks) chunks.push(chunk)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch (error) {
+    // There are others, such as for more than a string can hold.
+    const why = error instanceof TypeError ? 'is not UTF-8' : `cannot be read: ${(error as Error).message}`
+    throw new Failure(`--merge -: standard input ${why}`)
+  }
 }
 
 const inPlace =

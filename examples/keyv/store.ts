@@ -34,19 +34,19 @@ export class AtomicStore extends EventEmitter {
     )
   }
 
-  async has(key: string): Promise<boolean> {
-    return Object.hasOwn(await this.#read(), key)
-  }
+  // There is no `has`: Keyv looks at the value then, where it has put when that expires.
 
   /** When it expires is in the value, which Keyv has made. */
-  set(key: string, value: unknown): Promise<void> {
-    return this.setMany([{ key, value }])
+  async set(key: string, value: unknown): Promise<void> {
+    await this.setMany([{ key, value }])
   }
 
-  async setMany(values: { key: string; value: unknown }[]): Promise<void> {
+  /** What is returned is what Keyv returns; its type of stores has no place for that. */
+  async setMany(values: { key: string; value: unknown }[]): Promise<any> {
     await this.#change((entries) => {
       for (const { key, value } of values) put(entries, key, value)
     })
+    return values.map(() => true)
   }
 
   delete(key: string): Promise<boolean> {

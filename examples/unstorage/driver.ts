@@ -65,7 +65,9 @@ export default defineDriver(({ base, flush = true }: AtomicDriverOptions): Drive
     getItemRaw: (key) => ifThere(readFile(pathOf(key))),
     async getMeta(key) {
       const found = await ifThere(stat(pathOf(key)))
-      return found && { atime: found.atime, mtime: found.mtime, birthtime: found.birthtime, size: found.size }
+      if (!found) return null
+      const { atime, mtime, ctime, birthtime, size } = found
+      return { atime, mtime, ctime, birthtime, size }
     },
     setItem,
     setItemRaw: setItem,

@@ -1,10 +1,10 @@
 // A plug-in of Vite that puts the new build in the place of the old one in one step: a server that serves the folder meanwhile
 // answers from one build or the other, and a build that fails leaves the old one.
 
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
-import { join, resolve, sep } from 'node:path'
-import { atomicDirectory, atomicWriteAll, type DirectoryOptions } from '@pipeline/atomic'
+import { basename, dirname, join, resolve, sep } from 'node:path'
+import { atomicDirectory, atomicWrite, atomicWriteAll, type DirectoryOptions } from '@pipeline/atomic'
 import type { Plugin, ResolvedConfig } from 'vite' with { 'resolution-mode': 'import' }
 
 export interface AtomicOutputOptions extends Pick<DirectoryOptions, 'fallback' | 'flush' | 'mode'> {
@@ -12,8 +12,12 @@ export interface AtomicOutputOptions extends Pick<DirectoryOptions, 'fallback' |
   keepPrevious?: string
 }
 
+/** A file in what `keepPrevious` has kept: what is not of this plug-in is not replaced. */
+const MARK = '.atomic-previous'
+
 export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = {}): Plugin {
   let config: ResolvedConfig
+  let previous: string | undefined
   return {
     name: 'atomic-output',
     apply: 'build',
@@ -24,6 +28,9 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
     configResolved(resolved) {
       check(resolved)
       config = resolved
+      // As Vite takes paths, and not from where it was started.
+      previous = keepPrevious === undefined ? undefined : resolve(resolved.root, keepPrevious)
+      if (previous !== undefined) checkPrevious(previous, resolved)
     },
     generateBundle: {
       order: 'post',
@@ -33,10 +40,8 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
           path: file.fileName,
           data: file.type === 'chunk' ? file.code : file.source,
         }))
-        // As Vite takes paths, and not from where it was started.
-        const inRoot = (path: string) => resolve(config.root, path)
-        const output = inRoot(outDir)
-        await atomicDirectory(
+        const output = resolve(config.root, outDir)
+        const result = await atomicDirectory(
           output,
           async (folder) => {
             // Vite leaves it there when it empties the folder.
@@ -48,8 +53,14 @@ export function atomicOutput({ keepPrevious, ...others }: AtomicOutputOptions = 
               { flush: false, verify: false },
             )
           },
-          keepPrevious === undefined ? others : { ...others, keepPrevious: inRoot(keepPrevious) },
+          previous === undefined ? others : { ...others, keepPrevious: previous },
         )
+        if (previous !== undefined && result.previous !== null) {
+          await atomicWrite(
+            join(previous, MARK),
+            'The build before, which atomicOutput replaces with the next one.\n',
+          )
+        }
       },
     },
   }
@@ -79,10 +90,43 @@ function check({ root, build: { outDir, emptyOutDir, lib, rollupOptions } }: Res
   }
 }
 
+/** Ends a build before it begins if its predecessor would replace what is none. */
+function checkPrevious(
+  folder: string,
+  { root, publicDir, build: { outDir, copyPublicDir } }: ResolvedConfig,
+): void {
+  const path = real(folder)
+  const fail = (why: string): never => {
+    throw new Error(`keepPrevious is ${folder}, which ${why}. Name a folder of its own`)
+  }
+  if (isWithin(real(root), path)) fail('has the project in it')
+  if (publicDir && isWithin(real(publicDir), path)) fail('has the public folder in it')
+  if (publicDir && copyPublicDir && isWithin(path, real(publicDir))) {
+    fail(`is in ${publicDir}: the next build would have this one in it`)
+  }
+  const output = real(resolve(root, outDir))
+  if (isWithin(path, output) || isWithin(output, path)) fail(`is in the output, ${output}, or around it`)
+  if (path.split(sep).includes('.git')) fail('is in a .git')
+  if (!existsSync(path)) return
+  if (!statSync(path).isDirectory()) fail('is no folder, and no build before')
+  const names = readdirSync(path)
+  if (names.length > 0 && !names.includes(MARK)) {
+    fail(`has something in it, but no ${MARK}, so it is no build before that atomicOutput has kept`)
+  }
+  if (names.includes('.git')) fail('has a .git in it')
+}
+
 const isWithin = (path: string, folder: string) =>
   `${path}${sep}`.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
 
-const real = (path: string) => (existsSync(path) ? realpathSync(path) : path)
+/** The path without links, also of what is not there yet. */
+function real(path: string): string {
+  const absolute = resolve(path)
+  if (existsSync(absolute)) return realpathSync.native(absolute)
+  const above = dirname(absolute)
+  // A drive may be missing as a whole.
+  return above === absolute ? absolute : join(real(above), basename(absolute))
+}
 
 async function copyIfThere(from: string, to: string): Promise<void> {
   if (existsSync(from)) await cp(from, to, { recursive: true })

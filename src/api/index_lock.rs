@@ -47,11 +47,11 @@ impl IndexLock {
     }
 
     /// Reads and parses the index, as {@link readIndex} does. The options are its options, and `timeout`, which is how long to wait
-    /// for earlier calls on this lock (by default 30,000 ms).
+    /// for earlier calls on this lock (by default 30,000 ms). With `initial` there always is a value.
     #[napi(
         ts_generic_types = "T = any",
-        ts_args_type = "options?: Pick<UpdateOptions<T>, 'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> | null",
-        ts_return_type = "Promise<IndexRead<T>>"
+        ts_args_type = "options: Pick<UpdateOptions<T>, 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'> & { initial: T }",
+        ts_return_type = "Promise<IndexRead<T> & { value: T }>"
     )]
     pub fn read<'env>(&self, env: &'env Env, options: Unknown<'env>) -> napi::Result<Unknown<'env>> {
         promise::answer(env, read_under(env, &self.lock, &options))

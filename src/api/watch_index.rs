@@ -65,8 +65,8 @@ pub struct WatchIndexOptions<'env> {
 /// a store and before Node.js 20.16; with what watching fails with (`ENOSPC` and `EMFILE`: the system has no more watches to give, and the message names the limit; `EACCES`:
 /// the directory may not be listed); with `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. The iteration is over then.
 ///
-/// Not promised: one step for each version. Changes of which the system does not tell are not seen: those by other machines in a network
-/// file system, a file system that is mounted over the path, and those of a directory further up that this user may not list. On Windows and
+/// Not promised: one step for each version. Changes of which the system does not tell are not seen: those made through a hard link
+/// or a mapping of the file, those by other machines in a network file system, a file system that is mounted over the path, and those of a directory further up that this user may not list. On Windows and
 /// macOS only the directory and the one above it are watched, and on Windows a directory cannot be replaced while it is watched.
 #[napi(
     ts_generic_types = "T = any",

@@ -25,6 +25,7 @@ import {
   readIndexAt,
   readIndexKeys,
   readIndexRecords,
+  readIndexSync,
   recoverIndex,
   restoreIndex,
   type SchemaIssue,
@@ -61,6 +62,21 @@ export async function schemas() {
   const posts: string[] | undefined = value?.posts
   const issues: readonly SchemaIssue[] | undefined = corrupt?.issues
   console.log(posts, source === 'backup' && backup, issues, result)
+  const { value: always } = await readIndex<{ posts: string[] }>('i', { initial: { posts: [] } })
+  const { value: atOnce } = readIndexSync<{ posts: string[] }>('i', {
+    initial: { posts: [] },
+    fallback: 'backup',
+  })
+  const underLock = await withIndexLock('i', async (lock) => {
+    const { value } = await lock.read<{ posts: string[] }>({ initial: { posts: [] } })
+    // @ts-expect-error: there may be no file
+    void (await lock.read<{ posts: string[] }>({ timeout: 1 })).value.posts
+    await lock.write(value)
+    return value
+  })
+  console.log([always, atOnce, underLock].map(({ posts }) => posts.length))
+  // @ts-expect-error: there may be no file
+  void (await readIndex<{ posts: string[] }>('i', { fallback: 'backup' })).value.posts
   const { value: inferred } = await readIndex('i', { schema })
   console.log(inferred?.posts.length)
   // @ts-expect-error: the schema knows no such member

@@ -82,6 +82,21 @@ export declare function atomicIndexUpdate<T extends object = any>(
   options: UpdateOptions<T> & { initial: T },
 ): Promise<UpdateResult>
 
+/**
+ * Reads and parses a JSON file, or takes `initial` where there is none, so that there always is a value. All else is documented at the signature
+ * of {@link readIndex} without `initial`.
+ */
+export declare function readIndex<T = any>(
+  path: PathLike,
+  options: ReadIndexOptions<T> & { initial: T },
+): Promise<IndexRead<T> & { value: T }>
+
+/** As {@link readIndexSync} without `initial`; with it there always is a value. */
+export declare function readIndexSync<T = any>(
+  path: PathLike,
+  options: ReadIndexSyncOptions<T> & { initial: T },
+): IndexRead<T> & { value: T }
+
 /** What `fn` of an update gets as its second argument, if it declares one. */
 export interface UpdateRun {
   /**
@@ -157,6 +172,13 @@ export type IndexLocks<P> = P extends readonly PathLike[]
   : IndexLock
 
 export interface IndexLock {
+  /** Reads and parses the index, as {@link readIndex} does: `value` is `undefined` if there is no file. */
+  read<T = any>(
+    options?: Pick<
+      UpdateOptions<T>,
+      'initial' | 'numbers' | 'codec' | 'schema' | 'migrate' | 'timeout'
+    > | null,
+  ): Promise<IndexRead<T>>
   /** Changes the index, as {@link atomicIndexUpdate} does: `fn` gets `undefined` if there is no file. */
   update<T extends object = any>(
     fn: (index: T | undefined, run: UpdateRun) => T | PromiseLike<T>,
