@@ -4,6 +4,7 @@
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::{Lock, Taking};
+use crate::process::Slot;
 use crate::steps::{self, Step};
 use crate::sys;
 use crate::transaction::recover;
@@ -36,7 +37,7 @@ fn is_never_locked(error: &Error) -> bool {
 /// The locks of an index, held until this is dropped.
 #[derive(Debug)]
 pub struct IndexLock {
-    _sidecar: Option<Lock>,
+    sidecar: Option<Lock>,
     file: Option<InPlace>,
 }
 
@@ -46,28 +47,45 @@ impl IndexLock {
     /// # Errors
     /// Those of [`Lock::try_acquire`].
     pub fn try_acquire(target: &Target, own: FileLock, taking: Taking) -> Result<Option<Self>> {
+        Self::try_with(target, own, taking, &mut None)
+    }
+
+    /// As [`IndexLock::try_acquire`], with a slot that was gathered before, if there is one. It stays with the caller, unless the lock is ours.
+    ///
+    /// # Errors
+    /// Those of [`IndexLock::try_acquire`].
+    pub fn try_with(
+        target: &Target,
+        own: FileLock,
+        taking: Taking,
+        slot: &mut Option<Slot>,
+    ) -> Result<Option<Self>> {
         let _during = steps::begin(Step::Lock);
-        let sidecar = match recover::take_index(target, taking, &mut None) {
+        let sidecar = match recover::take_index(target, taking, slot) {
             Ok(None) => return Ok(None),
             sidecar => sidecar,
         };
         if own == FileLock::No {
-            return Ok(Some(Self { _sidecar: sidecar?, file: None }));
+            return Ok(Some(Self { sidecar: sidecar?, file: None }));
         }
+        // Another call may have the lock of the file, by another of its names.
+        let is_in_the_way =
+            |error: &Error| error.is_transient() || own == FileLock::AsWell && !is_never_locked(error);
         let file = match InPlace::open(target) {
-            Ok(None) => return Ok(None),
-            Err(error) if error.is_transient() => return Err(error),
-            // Another call may have its lock, by another of its names.
-            Err(error) if own == FileLock::AsWell && !is_never_locked(&error) => return Err(error),
+            Ok(Some(file)) => Some(file),
             // What cannot be overwritten may well be replaced; if not, it is opened again.
-            opened => opened.ok().flatten(),
+            Err(error) if !is_in_the_way(&error) => None,
+            busy => {
+                *slot = sidecar.ok().flatten().and_then(Lock::release);
+                return busy.map(|_| None);
+            }
         };
         match sidecar {
             // Where none can be made nobody has one.
             Err(error) if own == FileLock::Suffices && file.is_some() && error.needs_in_place() => {
-                Ok(Some(Self { _sidecar: None, file }))
+                Ok(Some(Self { sidecar: None, file }))
             }
-            sidecar => Ok(Some(Self { _sidecar: sidecar?, file })),
+            sidecar => Ok(Some(Self { sidecar: sidecar?, file })),
         }
     }
 
@@ -80,6 +98,14 @@ impl IndexLock {
             Err(error) if error.is_transient() => Ok(None),
             tried => tried,
         }
+    }
+
+    /// Whether another call may have the lock as well: see [`Lock::is_lost`].
+    ///
+    /// # Errors
+    /// Those of [`Lock::is_lost`].
+    pub fn is_lost(&self) -> Result<bool> {
+        self.sidecar.as_ref().map_or(Ok(false), Lock::is_lost)
     }
 
     /// The index, open to be overwritten, if that may be done.

@@ -7,11 +7,12 @@ use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
+use crate::lock::backoff::Backoff;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::{FileLock, IndexLock};
 use crate::lock::share;
-use crate::lock::sidecar::{Backoff, Taking};
-use crate::process::{Called, FollowerPlace, Place, Turn};
+use crate::lock::sidecar::Taking;
+use crate::process::{Called, FollowerPlace, Place, Slot, Turn};
 use crate::steps::{self, Step};
 use crate::transaction::pending;
 
@@ -40,7 +41,7 @@ pub async fn open(
     let mut wait = Backoff::new(since, timeout);
     loop {
         let pause = wait.pause();
-        let obstacle = match look(path, &turn, own, pause.is_ok()) {
+        let obstacle = match look(path, &turn, own, pause.is_ok(), &mut None) {
             Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
             Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
             Ok(Look::Busy) => None,
@@ -132,11 +133,17 @@ pub enum Look {
 }
 
 /// Takes the lock for a call that has the turn, if it is free. It is left to others only while the call can wait, not at its
-/// last look.
+/// last look. `slot`: as [`IndexLock::try_with`] has it.
 ///
 /// # Errors
-/// Those of [`IndexLock::try_acquire`].
-pub fn look(path: &Path, turn: &Turn, own: FileLock, can_wait: bool) -> Result<Look> {
+/// Those of [`IndexLock::try_with`].
+pub fn look(
+    path: &Path,
+    turn: &Turn,
+    own: FileLock,
+    can_wait: bool,
+    slot: &mut Option<Slot>,
+) -> Result<Look> {
     let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
         Ok(target) if target.key() == *turn.key() => target,
         Err(error) if error.is_transient() => return Err(error),
@@ -146,7 +153,7 @@ pub fn look(path: &Path, turn: &Turn, own: FileLock, can_wait: bool) -> Result<L
         return Ok(Look::Busy);
     }
     let taking = if can_wait { Taking::Fairly } else { Taking::Now };
-    Ok(match IndexLock::try_acquire(&target, own, taking)? {
+    Ok(match IndexLock::try_with(&target, own, taking, slot)? {
         Some(lock) => Look::Ours(lock, target),
         None => Look::Busy,
     })
