@@ -184,6 +184,11 @@ impl Error {
         self.errno_of("link").is_some_and(sys::cannot_link)
     }
 
+    /// The name of the file has become a symbolic link since its path was followed.
+    pub(crate) fn is_link(&self) -> bool {
+        self.other_path().is_none() && self.errno_of("open") == Some(sys::ELOOP)
+    }
+
     /// What happened.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind

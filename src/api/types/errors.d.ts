@@ -7,6 +7,7 @@ export type AtomicErrorCode =
   /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
   | 'ERR_ATOMIC_LOSSY_INDEX'
   /** The update did not get the index within `timeout`. */
+  | 'ERR_ATOMIC_LOCK_LOST'
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
   /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */
   | 'ERR_ATOMIC_FN_TIMEOUT'

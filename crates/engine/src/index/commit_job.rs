@@ -1,12 +1,13 @@
 //! The half of an index update from what the functions have made to the disk.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::dir::place::moved;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::index::document::{Document, Operation, Tables};
 use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::group::Written;
@@ -14,7 +15,7 @@ use crate::index::job::{Opened, Origin};
 use crate::index::text::laid_out;
 use crate::job::{After, Job, Step};
 use crate::lock::index_lock::FileLock;
-use crate::lock::wait::{self, Waited};
+use crate::lock::wait::{self, Wait, Waited};
 use crate::process::Ticket;
 use crate::write::{Receipt, Settled};
 
@@ -150,7 +151,16 @@ impl Commit {
         let (is_moved, written) = match settled {
             Ok(Some(Settled::InPlace(receipt))) => (false, Written::Done(Arc::new(Ok(receipt)))),
             Ok(Some(Settled::Moved(receipt))) => (true, Written::Done(Arc::new(Ok(receipt)))),
+            Ok(None) if matches!(index.has_lost_lock(), Ok(true)) => {
+                let real = index.target().real_path();
+                return self.lock_again(index, origin, waited, real);
+            }
             Ok(None) => (index.is_moved(), Written::Changed),
+            Err(failure) if index.is_linked(&failure) => return self.follow_link(index, origin, waited),
+            // The index is another one, whose lock its caller does not have.
+            Err(failure) if failure.is_link() => {
+                (false, Written::Failed(Arc::new(Err(failure.advise(Advice::Linked)))))
+            }
             Err(failure) if failure.is_texts_fault() => (false, Written::Invalid(Arc::new(Err(failure)))),
             // In a directory that was removed nothing can be made, and the system's words are those for other causes.
             Err(failure) => {
@@ -180,8 +190,13 @@ impl Commit {
         };
         let Left { index, here, elsewhere: written } = left;
         let old = match index {
-            // It was moved, and so was a link on the caller's path, which leads there again.
-            Some(index) if *index.key() == target.key() => return self.read(index, origin, waited, here),
+            Some(index) if *index.key() == target.key() => {
+                // It was moved, and so was a link on the caller's path, which leads there again.
+                if *index.name() == target.name {
+                    return self.read(index, origin, waited, here);
+                }
+                return self.lock_again(index, origin, waited, target.real_path());
+            }
             old => old,
         };
         // Before the turn is passed on, and so before all calls that wait for it.
@@ -198,17 +213,51 @@ impl Commit {
                 &self.cancel,
             )
             .await;
-            let stage = match reopened {
-                Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited, written),
-                Ok(_) => Committing::Moved(
-                    origin,
-                    waited,
-                    Left { index: None, here: Written::Changed, elsewhere: written },
-                ),
-                Err(error) => return After::Done(Err(error)),
-            };
-            After::Run(self.at(stage))
+            self.reopened(reopened, origin, waited, written)
         }))
+    }
+
+    /// Takes the index that the name leads to now, which is a link.
+    fn follow_link(self, index: IndexFile, origin: Origin, waited: Duration) -> Step<CommitJob> {
+        let left = Left { index: Some(index), here: Written::Changed, elsewhere: Written::Changed };
+        self.follow(origin, waited, left)
+    }
+
+    /// Takes the lock of the index at `real` in the place of one that counts for nothing any more. The turn is that of both.
+    fn lock_again(
+        self,
+        index: IndexFile,
+        origin: Origin,
+        waited: Duration,
+        real: PathBuf,
+    ) -> Step<CommitJob> {
+        let Some(turn) = index.unlock() else {
+            return Step::Done(Err(ErrorKind::Panic("a lock was given up that others have".into()).into()));
+        };
+        Step::Wait(Box::pin(async move {
+            let Origin { options, timeout, .. } = &origin;
+            let own = FileLock::of_update(options.commit.in_place);
+            let reopened = wait::open(&real, Wait::Lock(turn), own, *timeout, &self.cancel).await;
+            self.reopened(reopened, origin, waited, Written::Changed)
+        }))
+    }
+
+    fn reopened(
+        self,
+        reopened: Result<Waited, Error>,
+        origin: Origin,
+        waited: Duration,
+        written: Written<Outcome>,
+    ) -> After<CommitJob> {
+        let stage = match reopened {
+            Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited, written),
+            Ok(_) => {
+                let left = Left { index: None, here: Written::Changed, elsewhere: written };
+                Committing::Moved(origin, waited, left)
+            }
+            Err(error) => return After::Done(Err(error)),
+        };
+        After::Run(self.at(stage))
     }
 
     fn done(
@@ -235,7 +284,12 @@ impl Commit {
         written: Written<Outcome>,
     ) -> Step<CommitJob> {
         let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
-            Opened::read(index, waited, origin).map_err(|failed| failed.2)
+            match Opened::read(index, waited, origin).map_err(|failed| *failed) {
+                Err((index, origin, failure)) if index.is_linked(&failure) => {
+                    return self.follow_link(index, origin, waited);
+                }
+                opened => opened.map_err(|(_, _, failure)| failure),
+            }
         } else {
             // The caller does not look at it.
             Err(ErrorKind::Panic("an index was lost".into()).into())

@@ -29,20 +29,11 @@ use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::index::{cache, json};
 use crate::lock::index_lock::{FileLock, IndexLock};
-use crate::process::Key;
-use crate::process::Replaced;
-use crate::process::Turn;
-use crate::process::deferred_close;
-use crate::process::room_to_read;
+use crate::process::{Key, Replaced, Turn, deferred_close, room_to_read};
 use crate::sys::{self, Dir, Kind, Stat};
-use crate::write::Attempt;
-use crate::write::Level;
-use crate::write::Published;
-use crate::write::Settled;
-use crate::write::commit;
 use crate::write::committing::Committing;
 use crate::write::in_place::{self, InPlace};
-use crate::write::unchanged;
+use crate::write::{Attempt, Level, Published, Settled, commit, unchanged};
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
@@ -117,6 +108,28 @@ impl IndexFile {
         if self.is_moved() { Err(moved()) } else { Ok(()) }
     }
 
+    /// Whether another program has removed or replaced the lock file, so that another call may have the index too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockLost`], if the lock outlives the call: what its caller has read counts for nothing; those of
+    /// [`IndexFile::check_place`] and of stat(2).
+    pub(super) fn has_lost_lock(&self) -> Result<bool> {
+        match self.held.lock.is_lost()? {
+            true if self.is_lent() => self.check_place().and(Err(ErrorKind::LockLost.into())),
+            is_lost => Ok(is_lost),
+        }
+    }
+
+    /// Whether a call of this index has failed as its name has become a symbolic link, which is to be followed.
+    pub(super) fn is_linked(&self, error: &Error) -> bool {
+        error.is_link() && !self.is_lent()
+    }
+
+    /// Lets the lock go, and keeps the turn; `None`: the lock outlives the call.
+    pub(super) fn unlock(self) -> Option<Turn> {
+        Arc::into_inner(Arc::into_inner(self.held)?.turn)
+    }
+
     /// The turn of this call, behind which others of this process wait.
     pub fn turn(&self) -> &Turn {
         self.line.as_ref().unwrap_or(&self.held.turn)
@@ -132,14 +145,14 @@ impl IndexFile {
     }
 
     /// Writes `text`, which must be one of its format, in the place of `expected` (`None`: no file), unless that says the same.
-    /// Returns `None` if a program without the lock has changed the file since; then nothing was written. A text that was written is kept for the
+    /// Returns `None` if a program without the lock has changed the file since, or has removed the lock file; then nothing was written. A text that was written is kept for the
     /// next update, and `text` and `expected` are empty then.
     ///
     /// A change between the last look and the rename, without the turn and the lock, is not seen: rename(2)
     /// has no condition.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`]; those of [`commit::write`] and of the backup.
+    /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`], [`ErrorKind::LockLost`]; those of [`commit::write`] and of the backup.
     pub fn replace(
         &self,
         text: &mut Vec<u8>,
@@ -253,7 +266,7 @@ impl IndexFile {
                 &opened
             }
         };
-        if !is_version(target.existing()?.as_ref(), expected) {
+        if !is_version(target.existing()?.as_ref(), expected) || self.has_lost_lock()? {
             return Ok(None);
         }
         let keep =
@@ -287,6 +300,10 @@ impl IndexFile {
                 Some(old) => Backup::prepare(target, old, options, cancel)?,
                 None => None,
             };
+            // The last look: a call that has taken a new lock by now is noticed here, and one that takes it later reads what is published here.
+            if self.has_lost_lock()? {
+                return Ok(None);
+            }
             let over = expected.map(|_| Replaced::OpenElsewhere);
             let attempt = match backup {
                 Some(backup) => backup.publish(finished, &mut staged, target, cancel)?,
