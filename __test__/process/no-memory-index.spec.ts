@@ -103,7 +103,7 @@ async function changing({ require, ...atomic }: Remote, dir: string, most: numbe
 }
 
 /** What becomes of patches of an indented index of 64 MiB, where the process may have so many MiB more than it has. */
-async function patching({ require, ...atomic }: Remote, dir: string, most: number[], value: unknown) {
+async function patching({ require, ...atomic }: Remote, dir: string, most: number[], patch: any) {
   const { execFileSync } = require('node:child_process') as typeof import('node:child_process')
   const { readFileSync, writeFileSync } = require('node:fs') as typeof import('node:fs')
   const start = () => atomic.atomicTransaction(dir, (tx) => tx.write('small', ''))
@@ -116,7 +116,7 @@ async function patching({ require, ...atomic }: Remote, dir: string, most: numbe
     writeFileSync(path, JSON.stringify({ a: 'x'.repeat(64 << 20) }, null, 8))
     const size = Number(/VmSize:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
     limit(size + (mebibytes << 20))
-    const told = await atomic.atomicIndexPatch(path, { set: { '/k': value } }).then(
+    const told = await atomic.atomicIndexPatch(path, patch).then(
       () => 'done',
       ({ code }) => code,
     )
@@ -169,12 +169,15 @@ describe('a file for which there is no memory', () => {
     },
   )
 
-  const values: [string, unknown][] = [
-    ['a line', 1],
-    ['many lines, each with an indent', Array.from({ length: 2000 }, () => ({}))],
+  const lines = Array.from({ length: 2000 }, () => ({}))
+  const patches: [string, object][] = [
+    ['adds a line', { set: { '/k': 1 } }],
+    ['adds many lines, each with an indent', { set: { '/k': lines } }],
+    ['copies a value', [{ op: 'copy', from: '/a', path: '/k' }]],
+    ['moves a value', [{ op: 'move', from: '/a', path: '/k' }]],
   ]
-  for (const [what, value] of values) {
-    needs('linux', 'prlimit')(`a patch that adds ${what} is made or refused`, async ({ dir }) => {
+  for (const [what, value] of patches) {
+    needs('linux', 'prlimit')(`a patch that ${what} is made or refused`, async ({ dir }) => {
       const most = [10, 50, 90, 130, 170, 210, 250, 1000]
       expect(await inProcess(patching, [dir, most, value]).returned).toEqual(['ENOMEM', 'done'])
     })

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::error::Error;
 use crate::index::document::node::Kind;
 use crate::index::document::pointer::{Pointer, position};
 use crate::index::document::records::{RecordKey, member_of};
@@ -26,10 +27,14 @@ enum Spot {
 
 impl Document {
     /// The value at `pointer`, as JSON, however it is laid out. `None`: it leads nowhere.
-    pub fn value_at(&mut self, pointer: &Pointer) -> Option<Arc<str>> {
-        Some(match self.spot(pointer)? {
-            Spot::Entry(node, at) => self.value_of(node, at),
-            Spot::Part(text) => text,
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn value_at(&mut self, pointer: &Pointer) -> Result<Option<Arc<str>>, Error> {
+        Ok(match self.spot(pointer) {
+            Some(Spot::Entry(node, at)) => Some(self.value_of(node, at).ok_or_else(Error::no_memory)?),
+            Some(Spot::Part(text)) => Some(text),
+            None => None,
         })
     }
 
@@ -46,25 +51,29 @@ impl Document {
 
     /// The records of the array at `pointer` whose `member` is `key`, a JSON text: their positions, and each as JSON. A large array is looked through once
     /// for each member.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
     pub fn records_at(
         &mut self,
         pointer: &Pointer,
         member: &str,
         key: &str,
         numbers: Numbers,
-    ) -> Vec<(usize, Arc<str>)> {
-        let Some(key) = RecordKey::of(key.as_bytes(), numbers) else { return Vec::new() };
-        match self.container(pointer) {
+    ) -> Result<Vec<(usize, Arc<str>)>, Error> {
+        let Some(key) = RecordKey::of(key.as_bytes(), numbers) else { return Ok(Vec::new()) };
+        Ok(match self.container(pointer) {
             Some(Ok(node)) if self.nodes[node].kind == Kind::Array => {
                 self.index_records(node, member, numbers);
                 let found = self.find_records(node, member, &key, numbers);
-                found.into_iter().map(|at| (self.nodes[node].position(at), self.value_of(node, at))).collect()
+                let record = |at| Some((self.nodes[node].position(at), self.value_of(node, at)?));
+                found.into_iter().map(record).collect::<Option<_>>().ok_or_else(Error::no_memory)?
             }
             Some(Err(text)) => {
                 let bytes = text.as_bytes();
                 let start = find::root(&text);
                 if bytes.get(start) != Some(&b'[') {
-                    return Vec::new();
+                    return Ok(Vec::new());
                 }
                 let has_key = |item: &Range<usize>| {
                     let own = member_of(&bytes[item.clone()], member);
@@ -75,7 +84,7 @@ impl Document {
                 found.map(|(position, item)| (position, text[item].into())).collect()
             }
             _ => Vec::new(),
-        }
+        })
     }
 
     /// The container at `pointer`: taken apart, or a text of its own. `None`: there is none.
@@ -84,7 +93,7 @@ impl Document {
             Spot::Part(text) => Some(Err(text)),
             Spot::Entry(node, at) => match self.piece(node, at) {
                 Err(inner) => Some(Ok(inner)),
-                Ok(text) if text.len() <= SMALL => Some(Err(self.value_of(node, at))),
+                Ok(text) if text.len() <= SMALL => self.value_of(node, at).map(Err),
                 Ok(_) => self.expanded(node, at).ok().map(Ok),
             },
         }
