@@ -146,19 +146,20 @@ impl HoldJob {
     }
 
     /// Begins again a little later, with a new place in the order of calls.
-    fn begin_again(mut self) -> Step<Self> {
+    fn begin_again(self) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             let (waited, timeout) = (self.since.elapsed(), self.options.timeout);
             if waited >= timeout {
                 let path = self.paths.first().cloned().unwrap_or_default();
                 return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &path).await.into()));
             }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE.min(timeout - waited)) => {}
-                () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-            }
-            self.stage = Stage::Called(Ticket::take().inside(self.inside.clone()));
-            After::Run(self)
+            let paused = self.options.cancel.sleep(PAUSE.min(timeout - waited)).await;
+            paused
+                .map(|()| {
+                    let ticket = Ticket::take().inside(self.inside.clone());
+                    Self { stage: Stage::Called(ticket), ..self }
+                })
+                .into()
         }))
     }
 
@@ -249,7 +250,7 @@ impl HoldJob {
         self
     }
 
-    fn lock(mut self, mut locking: Locking) -> Step<Self> {
+    fn lock(self, mut locking: Locking) -> Step<Self> {
         while let Some((at, path, turn)) = locking.to_lock.last() {
             let at = *at;
             let pause = locking.backoff.pause();
@@ -294,12 +295,8 @@ impl HoldJob {
                 }
             };
             return Step::Wait(Box::pin(async move {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-                }
-                self.stage = Stage::Locking(locking);
-                After::Run(self)
+                let paused = self.options.cancel.sleep(pause).await;
+                paused.map(|()| Self { stage: Stage::Locking(locking), ..self }).into()
             }));
         }
         let mut holds: Vec<Option<Hold>> = self.paths.iter().map(|_| None).collect();
@@ -310,19 +307,15 @@ impl HoldJob {
     }
 
     /// Waits for blocking calls that are in the midst of writing one of the indexes.
-    fn held(mut self, holds: Vec<Hold>, mut backoff: Backoff) -> Step<Self> {
+    fn held(self, holds: Vec<Hold>, mut backoff: Backoff) -> Step<Self> {
         let Some(at) = holds.iter().position(Hold::is_being_written) else {
             stats::waited(self.since.elapsed(), 1);
             return Step::Done(Ok(holds));
         };
         match backoff.pause() {
             Ok(pause) => Step::Wait(Box::pin(async move {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-                }
-                self.stage = Stage::Held(holds, backoff);
-                After::Run(self)
+                let paused = self.options.cancel.sleep(pause).await;
+                paused.map(|()| Self { stage: Stage::Held(holds, backoff), ..self }).into()
             })),
             Err(waited) => {
                 let path = holds[at].path().to_owned();

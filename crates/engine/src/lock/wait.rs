@@ -54,10 +54,7 @@ pub async fn open(
             (Err(_), Some(error)) => return Err(error),
             (Err(waited), None) => return Err(Timeout::ask(waited, share::blocker(), path).await.into()),
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        }
+        cancel.sleep(pause).await?;
     }
 }
 

@@ -267,10 +267,7 @@ impl Waiting {
     /// The next pause; or what was waited for in vain.
     pub async fn pause(&mut self, blocker: Blocker, index: &Path, cancel: &Cancel) -> Result<()> {
         match self.backoff.pause() {
-            Ok(pause) => tokio::select! {
-                () = tokio::time::sleep(pause) => Ok(()),
-                () = cancel.cancelled() => Err(ErrorKind::Aborted.into()),
-            },
+            Ok(pause) => cancel.sleep(pause).await,
             Err(waited) => Err(Timeout::ask(waited, blocker, index).await.into()),
         }
     }

@@ -183,10 +183,7 @@ async fn lock_root(
                 return Err(Timeout { lock: Some(root.lock_path()), ..none }.into());
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        }
+        cancel.sleep(pause).await?;
         match root.try_lock_in_turn(&mut waiting) {
             Ok(Some(lock)) => return Ok(lock),
             Err(error) if !error.is_transient() => return Err(error),
