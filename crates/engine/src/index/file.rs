@@ -19,21 +19,20 @@ use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::dir::place::moved;
 use crate::error::{Error, ErrorKind, Named, Result};
-use crate::index::backup::{self, Backup};
 use crate::index::cache::Kept;
 use crate::index::document::Tables;
 use crate::index::format::Format;
 pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
+use crate::index::replacement::Replacement;
 pub use crate::index::snapshot::Snapshot;
 use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::index::{cache, json};
 use crate::lock::index_lock::{FileLock, IndexLock};
-use crate::process::{Key, Replaced, Turn, deferred_close, room_to_read};
+use crate::process::{Key, Turn, deferred_close, room_to_read};
 use crate::sys::{self, Dir, Kind, Stat};
 use crate::write::committing::Committing;
-use crate::write::in_place::{self, InPlace};
-use crate::write::{Attempt, Level, Published, Settled, commit, unchanged};
+use crate::write::{Level, Settled, unchanged};
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
@@ -152,7 +151,7 @@ impl IndexFile {
     /// has no condition.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`], [`ErrorKind::LockLost`]; those of [`commit::write`] and of the backup.
+    /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`], [`ErrorKind::LockLost`]; those of [`commit::write`](crate::write::commit::write) and of the backup.
     pub fn replace(
         &self,
         text: &mut Vec<u8>,
@@ -199,7 +198,8 @@ impl IndexFile {
         }
         let publish = |_| {
             let _committing = Committing::begin(&self.held.target.key());
-            self.publish(text, expected.as_ref(), options, cancel)
+            let expected = expected.as_ref();
+            Replacement { index: self, text, expected, options, cancel }.publish()
         };
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };
         let settled = published.settle()?;
@@ -218,6 +218,11 @@ impl IndexFile {
         Ok(Some(settled))
     }
 
+    /// Its lock, among processes.
+    pub(super) fn lock(&self) -> &IndexLock {
+        &self.held.lock
+    }
+
     /// Its directory and name.
     pub(crate) fn target(&self) -> &Target {
         &self.held.target
@@ -226,99 +231,6 @@ impl IndexFile {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.held.target.path()
-    }
-
-    /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.
-    fn publish(
-        &self,
-        text: &[u8],
-        expected: Option<&Snapshot>,
-        options: &UpdateOptions,
-        cancel: &Cancel,
-    ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let in_place = options.commit.in_place && expected.is_some();
-        if in_place && in_place::is_needed(&self.held.target) {
-            return self.overwrite(text, expected, options, cancel);
-        }
-        match self.publish_new(text, expected, options, cancel) {
-            // It may be the backup that cannot be replaced.
-            Err(error) if in_place && error.other_path().is_none() && error.needs_in_place() => {
-                self.overwrite(text, expected, options, cancel)
-            }
-            published => published,
-        }
-    }
-
-    fn overwrite(
-        &self,
-        text: &[u8],
-        expected: Option<&Snapshot>,
-        options: &UpdateOptions,
-        cancel: &Cancel,
-    ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let target = &self.held.target;
-        let opened;
-        let file = match self.held.lock.file() {
-            Some(file) if file.is(target)? => file,
-            // It could not be opened then, or a program without the lock has put another one in its place.
-            _ => {
-                opened = InPlace::open(target)?.ok_or_else(|| Error::raw("flock", sys::EAGAIN))?;
-                &opened
-            }
-        };
-        if !is_version(target.existing()?.as_ref(), expected) || self.has_lost_lock()? {
-            return Ok(None);
-        }
-        let keep =
-            expected.map(|old| backup::stage_copy(target, old, options, cancel)).transpose()?.flatten();
-        let reserved = file.reserve(text, cancel)?;
-        keep.map_or(Ok(()), |keep| keep())?;
-        let receipt = reserved.overwrite(&options.commit)?;
-        Ok(Some((Published::new(receipt, &self.held.target, None, None), None)))
-    }
-
-    fn publish_new(
-        &self,
-        text: &[u8],
-        expected: Option<&Snapshot>,
-        options: &UpdateOptions,
-        cancel: &Cancel,
-    ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let target = &self.held.target;
-        loop {
-            cancel.check()?;
-            let old = target.existing()?;
-            if !is_version(old.as_ref(), expected) {
-                return Ok(None);
-            }
-            let _at_work = target.dir.begin_commit();
-            let (mut staged, finished) = commit::stage(target, text, old.as_ref(), &options.commit, cancel)?;
-            if !is_version(target.existing()?.as_ref(), expected) {
-                return Ok(None);
-            }
-            let backup = match expected {
-                Some(old) => Backup::prepare(target, old, options, cancel)?,
-                None => None,
-            };
-            // The last look: a call that has taken a new lock by now is noticed here, and one that takes it later reads what is published here.
-            if self.has_lost_lock()? {
-                return Ok(None);
-            }
-            let over = expected.map(|_| Replaced::OpenElsewhere);
-            let attempt = match backup {
-                Some(backup) => backup.publish(finished, &mut staged, target, cancel)?,
-                None => finished.publish(&mut staged, target, over)?,
-            };
-            match attempt {
-                Attempt::Published(published) => {
-                    let state = cache::State::of(staged.file());
-                    staged.close()?;
-                    return Ok(Some((published, state)));
-                }
-                Attempt::Taken => return Ok(None),
-                Attempt::Restage => {}
-            }
-        }
     }
 }
 
@@ -378,7 +290,7 @@ fn read_text(
     Ok((Text { tables, edition, ..Text::new(text, keeps_digits, Format::Json) }, checked))
 }
 
-fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {
+pub(super) fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {
     match (found, expected) {
         (None, None) => true,
         (Some(found), Some(expected)) => found.version.has_content_of(&expected.version),

@@ -113,3 +113,32 @@ impl IndexLock {
         self.file.as_ref()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::dir::Resolve;
+    use crate::lock::share;
+
+    #[test]
+    fn a_slot_that_was_gathered_stays_with_a_call_whose_file_is_locked_by_another_of_its_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        std::fs::write(&path, "{}").unwrap();
+        let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(sys::try_lock(&other).unwrap());
+        let mut slot = share::gather(1).try_all().unwrap().pop();
+        let mut take = || IndexLock::try_with(&target, FileLock::AsWell, Taking::Now, &mut slot).unwrap();
+        assert!(take().is_none());
+        drop(other);
+        let held = take().unwrap();
+        assert!(held.file().is_some() && !held.is_lost().unwrap());
+        std::fs::remove_file(dir.path().join(".index.json.lock")).unwrap();
+        assert!(held.is_lost().unwrap());
+        assert!(slot.is_none());
+    }
+}

@@ -302,7 +302,7 @@ mod tests {
 
     use super::*;
     use crate::dir::Resolve;
-    use crate::lock::backoff::FIRST_WAIT;
+    use crate::lock::backoff::{Backoff, FIRST_WAIT};
 
     #[test]
     fn a_lock_that_many_want_has_one_holder_at_a_time_and_no_error() {
