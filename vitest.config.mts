@@ -5,6 +5,10 @@ import { LongFirst } from './__test__/helpers/long-first.js'
 // Of all processes that a spec starts, and of this one: where files are private by default, specs that work as another user could read nothing.
 process.umask(0o022)
 
+// With it Node reads all certificates of the system at each start, which takes longer than all else that it does then (80 ms of 110), and
+// specs start some thousand processes. None of them talks to another machine.
+delete process.env.NODE_EXTRA_CA_CERTS
+
 export default defineConfig({
   test: {
     include: ['__test__/**/*.spec.ts'],

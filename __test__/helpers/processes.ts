@@ -26,7 +26,7 @@ export interface Remote extends Package {
   openBelow(dir: string): string[]
 }
 
-type Main<A extends unknown[] | []> = (remote: Remote, ...args: A) => unknown
+export type Main<A extends unknown[] | []> = (remote: Remote, ...args: A) => unknown
 
 type Message = { sent: unknown } | { returned: unknown }
 

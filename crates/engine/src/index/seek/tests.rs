@@ -200,10 +200,10 @@ fn value(random: &mut fastrand::Rng, depth: usize) -> String {
 #[test]
 fn texts_of_many_windows_are_found_in_and_their_last_byte_counts() {
     let item = |at: usize| format!("{{\"id\": {at}, \"é\": \"{}\"}}", "ü\\\"".repeat(at % 50));
-    let items: Vec<_> = (0..20_000).map(item).collect();
+    let items: Vec<_> = (0..10_000).map(item).collect();
     let text = format!("{{\"a\": [{}], \"b\": {{\"a\": 1}}}}", items.join(", "));
     assert!(text.len() > 4 * PIECE);
-    for pointer in ["/a/0", "/a/19999/id", "/a/12345", "/a/5000/é", "/a", "/b", "/b/a", "/x", "/a/20000"] {
+    for pointer in ["/a/0", "/a/9999/id", "/a/6789", "/a/2500/é", "/a", "/b", "/b/a", "/x", "/a/10000"] {
         assert!(compare(text.as_bytes(), pointer), "{pointer}");
         for (broken, _) in [(text.trim_end_matches('}'), ()), (&*format!("{text}]"), ())] {
             assert!(!compare(broken.as_bytes(), pointer));

@@ -66,7 +66,7 @@ fn operation(random: &mut fastrand::Rng) -> Operation {
 
 #[test]
 fn what_a_view_finds_is_what_the_next_text_says() {
-    for seed in 0..80 {
+    for seed in 0..40 {
         let mut random = fastrand::Rng::with_seed(seed);
         let records: Vec<_> = (0..random.usize(0..40)).map(|_| record(&mut random)).collect();
         let text = format!("{{\"n\":1,\"list\":[{}],\"o\":{{\"a\":{{}},\"a\":[1]}}}}", records.join(","));
@@ -121,10 +121,10 @@ fn what_a_view_finds_is_what_the_next_text_says() {
 // Where each went through those before it, this would take hours.
 #[test]
 fn many_records_with_one_key_are_learnt_one_by_one() {
-    let items: Vec<_> = (0..500_000).map(|_| r#"{"id":1}"#).collect();
+    let items: Vec<_> = (0..200_000).map(|_| r#"{"id":1}"#).collect();
     let mut document = Document::new(format!("[{}]", items.join(",")));
     let found = document.records_at(&Pointer::default(), "id", "1", Numbers::Strict).unwrap();
-    assert_eq!((found.len(), found[499_999].0), (500_000, 499_999));
+    assert_eq!((found.len(), found[199_999].0), (200_000, 199_999));
 }
 
 #[test]
