@@ -76,7 +76,9 @@ impl IndexLock {
             // What cannot be overwritten may well be replaced; if not, it is opened again.
             Err(error) if !is_in_the_way(&error) => None,
             busy => {
-                *slot = sidecar.ok().flatten().and_then(Lock::release);
+                if let Ok(Some(lock)) = sidecar {
+                    *slot = lock.release();
+                }
                 return busy.map(|_| None);
             }
         };
@@ -122,6 +124,23 @@ mod tests {
     use super::*;
     use crate::dir::Resolve;
     use crate::lock::share;
+
+    #[test]
+    fn a_slot_that_was_gathered_stays_with_a_call_that_can_make_no_lock_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        std::fs::write(&path, "{}").unwrap();
+        std::fs::create_dir(dir.path().join(".index.json.lock")).unwrap();
+        let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(sys::try_lock(&other).unwrap());
+        let mut slot = share::gather(1).try_all().unwrap().pop();
+        let mut take = |own| IndexLock::try_with(&target, own, Taking::Now, &mut slot);
+        assert!(take(FileLock::Suffices).unwrap().is_none());
+        drop(other);
+        take(FileLock::Suffices).unwrap_err();
+        assert!(slot.is_some());
+    }
 
     #[test]
     fn a_slot_that_was_gathered_stays_with_a_call_whose_file_is_locked_by_another_of_its_names() {
