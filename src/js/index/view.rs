@@ -65,7 +65,7 @@ pub fn find<'env>(
             Some(text) => raw::to_js(env, &*text),
             None => Ok(raw::undefined(env)),
         },
-        Some(1) => match document.count_at(&pointer) {
+        Some(1) => match document.count_at(&pointer).map_err(|_| no_memory(env))? {
             Some(count) => raw::to_js(env, u32::try_from(count).unwrap_or(u32::MAX)),
             None => Ok(raw::undefined(env)),
         },
