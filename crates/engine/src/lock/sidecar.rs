@@ -164,8 +164,8 @@ impl Lock {
         Ok(Tried::Busy)
     }
 
-    /// Whether another program has removed or replaced the lock file, so that another call may have the lock as well. It is looked
-    /// at right before what the lock is for becomes visible.
+    /// Whether another program has removed or replaced the lock file, so that another call may have the lock as well. (Windows: one that is
+    /// removed as soon as it is closed keeps others from its name until then.) It is looked at right before what the lock is for becomes visible.
     ///
     /// # Errors
     /// Those of stat(2).
@@ -173,7 +173,11 @@ impl Lock {
         if leaves_out(Step::LockIdentity) {
             return Ok(false);
         }
-        self.is_named().map(|is_named| !is_named).map_err(|error| match self.dir.path() {
+        let is_named = match self.is_named() {
+            Err(error) if error.errno_of("stat").is_some_and(sys::is_being_removed) => Ok(true),
+            is_named => is_named,
+        };
+        is_named.map(|is_named| !is_named).map_err(|error| match self.dir.path() {
             Ok(dir) => error.about(dir.join(&self.name)),
             Err(_) => error.about(&self.name),
         })
