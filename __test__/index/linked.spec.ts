@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { acquireIndexLock, atomicIndexUpdate, atomicTransaction } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { names } from '../helpers/files'
-import { increment, readJson, writeJson } from '../helpers/index-file'
+import { increment, readJson, untilLockIsWaitedFor, writeJson } from '../helpers/index-file'
+import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
 
@@ -84,6 +85,31 @@ test('is followed by a transaction', async ({ dir, file }) => {
     tx.write('beside', '')
   })
   expect(calls()).toBe(2)
+  expect(readJson(join(dir, 'other.json'))).toEqual({ n: 11 })
+})
+
+test('is followed by a transaction that waits for the lock meanwhile', async ({ dir, file }) => {
+  writeJson(file, { n: 1 })
+  writeJson(join(dir, 'other.json'), { n: 10 })
+  const holder = inProcess(
+    async ({ acquireIndexLock, send, receive }, file) => {
+      const lock = await acquireIndexLock(file)
+      send('held')
+      await receive()
+      await lock.release()
+    },
+    [file],
+  )
+  await holder.next()
+  const transaction = atomicTransaction(dir, (tx) => {
+    tx.update('index.json', increment)
+    tx.write('beside', '')
+  })
+  await untilLockIsWaitedFor(file)
+  link(file, 'other.json')
+  holder.send('go on')
+  await transaction
+  await holder.returned
   expect(readJson(join(dir, 'other.json'))).toEqual({ n: 11 })
 })
 
