@@ -84,6 +84,12 @@ impl Error {
         self
     }
 
+    /// The same failure, with this as the way out if it is [`ErrorKind::LockLost`].
+    #[must_use]
+    pub(crate) fn of_lost_lock(self, advice: Advice) -> Self {
+        if matches!(self.kind, ErrorKind::LockLost) { Self { advice: Some(advice), ..self } } else { self }
+    }
+
     /// The reason or the way out.
     pub fn advice(&self) -> Option<Advice> {
         let is_held = || match &self.kind {

@@ -248,7 +248,7 @@ impl fmt::Display for ErrorKind {
             Self::InvalidJson { reason } => write!(f, "the new index is not valid JSON: {reason}"),
             Self::LockLost => f.write_str(
                 "another program has removed or replaced the lock file while the lock was held, so others may have changed the index: \
-                 nothing was written. Release the lock, take it again, and begin again with what the index says then",
+                 nothing was written",
             ),
             Self::LockTimeout(timeout) => timeout.fmt(f),
             Self::FnTimeout { limit } => write!(

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::dir::place::moved;
-use crate::error::{Error, ErrorKind, Named, Result};
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::index::cache::Kept;
 use crate::index::document::Tables;
 use crate::index::format::Format;
@@ -114,7 +114,10 @@ impl IndexFile {
     /// [`IndexFile::check_place`] and of stat(2).
     pub(super) fn has_lost_lock(&self) -> Result<bool> {
         match self.held.lock.is_lost()? {
-            true if self.is_lent() => self.check_place().and(Err(ErrorKind::LockLost.into())),
+            true if self.is_lent() => {
+                let lost = Error::from(ErrorKind::LockLost).advise(Advice::TakeAgain);
+                self.check_place().and(Err(lost))
+            }
             is_lost => Ok(is_lost),
         }
     }
