@@ -36,8 +36,9 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_CORRUPT_INDEX'
   /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
   | 'ERR_ATOMIC_LOSSY_INDEX'
-  /** The update did not get the index within `timeout`. */
+  /** Another program has removed or replaced the lock file of an index while its lock was held: others may have changed the index. Nothing was written. */
   | 'ERR_ATOMIC_LOCK_LOST'
+  /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
   /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */
   | 'ERR_ATOMIC_FN_TIMEOUT'
@@ -2105,7 +2106,8 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
  * Rejects with an {@link AtomicError}: with what is wrong with the index (`ENOENT` if it is missing), if there is nothing to put in its
  * place; `ERR_ATOMIC_LOSSY_INDEX` for numbers that JavaScript would change (see `numbers`), which is no damage;
  * `ERR_INVALID_RETURN_VALUE` and `ERR_ATOMIC_SCHEMA` for what `rebuild` returned; `ERR_ATOMIC_UNSUPPORTED` for an object in a store, whose
- * bucket can keep versions; and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
+ * bucket can keep versions; `ERR_ATOMIC_LOCK_LOST`, if another program has removed or replaced the lock file meanwhile: make the call again;
+ * and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
  *
  * Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that.
  */
@@ -2182,7 +2184,8 @@ export interface RemoveResult {
  * backup is left as it is. Without an index the backup is copied.
  *
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
- * `EAGAIN`, if a program without the lock has changed the index meanwhile; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+ * `EAGAIN`, if a program without the lock has changed the index meanwhile, and `ERR_ATOMIC_LOCK_LOST`, if one has removed or replaced the lock
+ * file: make the call again; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
  * {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
  * `error.committed` is `true`.
  *

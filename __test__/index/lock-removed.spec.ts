@@ -1,9 +1,17 @@
 // The lock file of an index that another program removes, moves or replaces while it is held: the kernel's lock is on a file that nobody
 // finds any more, and the next process makes another one. What was read under the old one counts for nothing.
 
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { acquireIndexLock, atomicIndexUpdate, atomicTransaction, type UpdateOptions } from '@pipeline/atomic'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  acquireIndexLock,
+  atomicIndexUpdate,
+  atomicTransaction,
+  recoverIndex,
+  restoreIndex,
+  type UpdateOptions,
+} from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import {
@@ -15,7 +23,7 @@ import {
   writeJson,
 } from '../helpers/index-file'
 import { inProcess } from '../helpers/processes'
-import { rejection } from '../helpers/promises'
+import { rejection, until } from '../helpers/promises'
 import { test } from '../helpers/test'
 
 const ways: [how: string, remove: (lock: string) => void][] = [
@@ -39,6 +47,22 @@ function first(meddle: () => unknown) {
   }
   return { change, calls: () => calls }
 }
+
+/** Another process, which updates `file` when it is sent a message, says when it is in the function, and waits there for the next message. */
+const taker = (file: string) =>
+  inProcess(
+    async ({ atomicIndexUpdate, send, receive }, file) => {
+      await receive()
+      await atomicIndexUpdate(file, async (index) => {
+        send('inside')
+        await receive()
+        return { n: index.n + 1 }
+      })
+    },
+    [file],
+  )
+
+const codec = { parse: JSON.parse, stringify: JSON.stringify }
 
 describe('a lock file that is', () => {
   for (const [how, remove] of ways) {
@@ -97,17 +121,7 @@ describe('a lock file that is', () => {
 
   test('removed, and taken by another process: the update waits for that one', async ({ file, lock }) => {
     writeJson(file, { n: 0 })
-    const other = inProcess(
-      async ({ atomicIndexUpdate, send, receive }, file) => {
-        await receive()
-        await atomicIndexUpdate(file, async (index) => {
-          send('inside')
-          await receive()
-          return { n: index.n + 1 }
-        })
-      },
-      [file],
-    )
+    const other = taker(file)
     const { change, calls } = first(async () => {
       rmSync(lock)
       other.send('go on')
@@ -115,11 +129,69 @@ describe('a lock file that is', () => {
     })
     const update = atomicIndexUpdate(file, change)
     await untilLockIsWaitedFor(file)
+    const since = performance.now()
     expect(readJson(file)).toEqual({ n: 0 })
+    await sleep(50)
+    const waited = performance.now() - since
     other.send('go on')
-    await Promise.all([update, other.returned])
+    expect((await update).lockWaitMs).toBeGreaterThanOrEqual(waited)
+    await other.returned
     expect(calls()).toBe(2)
     expect(readJson(file)).toEqual({ n: 2 })
+  })
+
+  test('removed when the time of the update is up: it waits for nobody any more', async ({ file, lock }) => {
+    writeJson(file, { n: 0 })
+    const other = taker(file)
+    const timeout = 100
+    const since = performance.now()
+    const change = async (index: any) => {
+      rmSync(lock)
+      other.send('go on')
+      await other.next()
+      await until(() => performance.now() - since > 2 * timeout)
+      return increment(index)
+    }
+    const error = await rejection(atomicIndexUpdate(file, change, { timeout }))
+    expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
+    // It would have looked who has it.
+    expect(error.message).not.toContain(`process ${other.pid}`)
+    other.send('go on')
+    await other.returned
+  })
+
+  test('removed for a group, and taken by another process: each call waits for as long as it wants', async ({
+    file,
+    lock,
+  }) => {
+    writeJson(file, { n: 0 })
+    const other = taker(file)
+    const controller = new AbortController()
+    let isFirst = true
+    const change = (index: any) => {
+      if (isFirst) {
+        isFirst = false
+        rmSync(lock)
+        other.send('go on')
+        // The functions of a group are called one right after the other.
+        for (const end = Date.now() + 10_000; !existsSync(lock); )
+          if (Date.now() > end) throw new Error('nobody has taken the lock')
+      }
+      return increment(index)
+    }
+    const [hasty, ...patient] = [{ timeout: 300 }, {}, {}].map((options) =>
+      atomicIndexUpdate(file, change, options),
+    )
+    const aborted = atomicIndexUpdate(file, change, { signal: controller.signal })
+    aborted.catch(() => {})
+    expect(await rejection(hasty as Promise<unknown>)).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
+    controller.abort()
+    expect(await rejection(aborted)).toMatchObject({ name: 'AbortError' })
+    expect(readJson(file)).toEqual({ n: 0 })
+    other.send('go on')
+    for (const result of await Promise.all(patient)) expect(result).toMatchObject({ written: true })
+    await other.returned
+    expect(readJson(file)).toEqual({ n: 3 })
   })
 
   test('removed each time: the update gives up after its timeout', async ({ file, lock }) => {
@@ -148,6 +220,35 @@ describe('a lock file that is', () => {
     expect(names(dir)).toEqual(['.atomic', 'a.json', 'b.json'])
   })
 
+  test('removed while an index is recovered or restored: that is refused, and nothing is set aside', async ({
+    dir,
+    file,
+    lock,
+  }) => {
+    writeFileSync(file, '{')
+    const refused = async (call: Promise<unknown>) => {
+      const error = await rejection(call)
+      expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_LOST', path: file })
+      expect(error.message).toContain(`nothing was written, '${file}': repeat the call`)
+    }
+    const rebuild = () => {
+      rmSync(lock)
+      return { n: 8 }
+    }
+    await refused(recoverIndex(file, { rebuild }))
+    writeJson(`${file}.backup`, { n: 1 })
+    let parsed = 0
+    const parse = (text: string) => {
+      if (parsed++ === 0) rmSync(lock)
+      return JSON.parse(text)
+    }
+    await refused(restoreIndex(file, 0, { codec: { ...codec, parse } }))
+    expect(readFileSync(file, 'utf8')).toBe('{')
+    expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
+    await restoreIndex(file, 0)
+    expect(readJson(file)).toEqual({ n: 1 })
+  })
+
   test('removed while it is held over several steps: what would be written is refused', async ({
     dir,
     file,
@@ -160,7 +261,7 @@ describe('a lock file that is', () => {
     const refused = async (call: Promise<unknown>) => {
       const error = await rejection(call)
       expect(error).toMatchObject({ code: 'ERR_ATOMIC_LOCK_LOST', path: file })
-      expect(error.message).toContain('removed or replaced the lock file')
+      expect(error.message).toContain('release the lock, take it again')
     }
     await refused(held.update(increment))
     await refused(held.write({ n: 7 }))

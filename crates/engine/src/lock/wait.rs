@@ -37,6 +37,18 @@ pub async fn open(
             None => return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into()),
         },
     };
+    lock(turn, path, own, since, timeout, cancel).await
+}
+
+/// Waits for the lock, for `timeout` from `since` on.
+async fn lock(
+    turn: Turn,
+    path: &Path,
+    own: FileLock,
+    since: Instant,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> Result<Waited> {
     let _during = steps::begin(Step::Lock);
     let mut wait = Backoff::new(since, timeout);
     loop {
@@ -96,27 +108,30 @@ pub async fn enqueue(
     }
 }
 
-/// As [`open`], for a call that has had the file of another directory, and that no other may take along.
+/// As [`open`], for calls that have had an index and that no other may take along. They wait for `timeout` from `since` on.
 ///
 /// # Errors
 /// As [`open`].
 pub async fn reopen(
-    mut place: Place,
+    again: Again,
     path: &Path,
     own: FileLock,
+    since: Instant,
     timeout: Duration,
     cancel: &Cancel,
 ) -> Result<Waited> {
-    let since = Instant::now();
-    let turn = tokio::select! {
-        biased;
-        turn = place.turn() => turn?,
-        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        () = tokio::time::sleep(timeout) => {
-            return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into());
-        }
+    let turn = match again {
+        Again::Lock(turn) => turn,
+        Again::Turn(mut place) => tokio::select! {
+            biased;
+            turn = place.turn() => turn?,
+            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+            () = tokio::time::sleep(timeout.saturating_sub(since.elapsed())) => {
+                return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into());
+            }
+        },
     };
-    open(path, Wait::Lock(turn), own, timeout, cancel).await
+    lock(turn, path, own, since, timeout, cancel).await
 }
 
 /// What a waiting call sees.
@@ -173,6 +188,15 @@ pub enum Wait {
     /// Its place in this process's queue; then for the lock.
     Turn(FollowerPlace),
     /// The lock; the turn has come.
+    Lock(Turn),
+}
+
+/// What calls wait for that have had an index.
+#[derive(Debug)]
+pub enum Again {
+    /// Their place in the queue of another one; then for its lock.
+    Turn(Place),
+    /// A new lock; the turn is that of both.
     Lock(Turn),
 }
 
