@@ -62,8 +62,6 @@ const taker = (file: string) =>
     [file],
   )
 
-const codec = { parse: JSON.parse, stringify: JSON.stringify }
-
 describe('a lock file that is', () => {
   for (const [how, remove] of ways) {
     test(`${how} while fn runs: fn runs again under a new lock`, async ({ dir, file, lock }) => {
@@ -179,10 +177,14 @@ describe('a lock file that is', () => {
       }
       return increment(index)
     }
+    const before = await acquireIndexLock(file)
     const hasty = atomicIndexUpdate(file, increment, { timeout: 500 })
     const aborted = atomicIndexUpdate(file, increment, { signal: controller.signal })
     const patient = [increment, remove].map((change) => atomicIndexUpdate(file, change))
     aborted.catch(() => {})
+    // All are in line when one after them is refused.
+    await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))
+    await before.release()
     expect(await rejection(hasty)).toMatchObject({ code: 'ERR_ATOMIC_LOCK_TIMEOUT' })
     controller.abort()
     expect(await rejection(aborted)).toMatchObject({ name: 'AbortError' })
@@ -241,7 +243,7 @@ describe('a lock file that is', () => {
       if (parsed++ === 0) rmSync(lock)
       return JSON.parse(text)
     }
-    await refused(restoreIndex(file, 0, { codec: { ...codec, parse } }))
+    await refused(restoreIndex(file, 0, { codec: { parse, stringify: (value) => JSON.stringify(value) } }))
     expect(readFileSync(file, 'utf8')).toBe('{')
     expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
     await restoreIndex(file, 0)

@@ -2,6 +2,7 @@
 
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { IndexPatch } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { needs } from '../helpers/needs'
@@ -84,14 +85,17 @@ async function changing({ require, ...atomic }: Remote, ...[dir, mebibytes]: Lim
 }
 
 /** Patches an indented index of 32 MiB. */
-async function patching({ require, ...atomic }: Remote, ...[dir, mebibytes, patch]: [...Limited, object]) {
+async function patching(
+  { require, ...atomic }: Remote,
+  ...[dir, mebibytes, patch]: [...Limited, IndexPatch]
+) {
   const { execFileSync } = require('node:child_process') as typeof import('node:child_process')
   const { readFileSync } = require('node:fs') as typeof import('node:fs')
   const start = () => atomic.atomicTransaction(dir, (tx) => tx.write('small', ''))
   await Promise.all(Array.from({ length: 16 }, start))
   const size = Number(/VmSize:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
   execFileSync('prlimit', ['--pid', `${process.pid}`, `--as=${size + (mebibytes << 20)}:`])
-  return atomic.atomicIndexPatch(`${dir}/file`, patch as IndexPatch).then(
+  return atomic.atomicIndexPatch(`${dir}/file`, patch).then(
     () => 'done',
     ({ code }) => `${code}`,
   )
@@ -159,7 +163,7 @@ describe('a file for which there is no memory', () => {
   )
 
   const lines = Array.from({ length: 2000 }, () => ({}))
-  const patches: [string, object][] = [
+  const patches: [string, IndexPatch][] = [
     ['adds a line', { set: { '/k': 1 } }],
     ['adds many lines, each with an indent', { set: { '/k': lines } }],
     ['copies a value', [{ op: 'copy', from: '/a', path: '/k' }]],

@@ -105,11 +105,11 @@ pub fn update<E: From<Error>>(
         if since.elapsed() >= timeout {
             return Err(Error::from(Timeout::new(since.elapsed(), Blocker::Changes, None, &path)).into());
         }
-        opened = Box::new(match now {
+        opened = match now {
             Now::Open(again) => again,
-            Now::Lost(lost) => run(lost.reopen(since.checked_add(timeout), cancel.clone()))?,
+            Now::Lost(lost) => Box::new(run(lost.reopen(since.checked_add(timeout), cancel.clone()))?),
             Now::Gone(outcome) => return own(outcome).map_err(E::from),
-        });
+        };
     }
 }
 

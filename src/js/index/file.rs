@@ -52,8 +52,8 @@ impl FileIndex {
             Written::Late(outcome, until) => Written::Late(tell(outcome), until),
         };
         let held = match now {
-            commit_job::Now::Open(opened) => Ok(Now::Held(Box::new(Self { opened, answer, since }))),
-            commit_job::Now::Lost(lost) => Ok(Now::Lost(Self::lost(lost, answer))),
+            commit_job::Now::Open(opened) => Ok(Now::Held(Box::new(Self { opened: *opened, answer, since }))),
+            commit_job::Now::Lost(lost) => Ok(Now::Lost(Self::lost(*lost, answer))),
             commit_job::Now::Gone(outcome) => Err(tell(outcome)),
         };
         Replaced { written, held }

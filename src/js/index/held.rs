@@ -98,9 +98,12 @@ pub enum Now {
 pub struct Lost {
     /// Tells why a call is not served in time.
     pub patience: Patience,
-    /// Waits, until then at most, unless it is cancelled.
-    pub wait: Box<dyn FnOnce(&Env, Option<Instant>, Cancel, Reheld)>,
+    /// Has it waited for.
+    pub wait: Wait,
 }
+
+/// Waits, until then at most (`None`: without a limit), unless it is cancelled.
+pub type Wait = Box<dyn FnOnce(&Env, Option<Instant>, Cancel, Reheld)>;
 
 /// Hears what came of a wait.
 pub type Reheld = Box<dyn FnOnce(&Env, std::result::Result<Box<dyn Held>, Outcome>)>;

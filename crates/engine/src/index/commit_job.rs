@@ -32,7 +32,7 @@ struct Commit {
 enum Committing {
     Replace(Box<Opened>, Text),
     /// The directory is not at its place any more.
-    Moved(Origin, Duration, Left),
+    Moved(Box<Origin>, Duration, Left),
 }
 
 /// An index in a directory that is not at its place any more.
@@ -62,9 +62,9 @@ pub struct Committed {
 /// An index after a commit.
 pub enum Now {
     /// As it is read.
-    Open(Opened),
+    Open(Box<Opened>),
     /// It is to be waited for.
-    Lost(Lost),
+    Lost(Box<Lost>),
     /// It cannot be had, or is not needed any more.
     Gone(Outcome),
 }
@@ -189,7 +189,7 @@ impl Commit {
         let target = match origin.resolve() {
             Ok(target) => target,
             Err(error) if error.is_transient() => {
-                return Step::Again(self.at(Committing::Moved(origin, waited, left)), error);
+                return Step::Again(self.at(Committing::Moved(Box::new(origin), waited, left)), error);
             }
             Err(error) => return Step::Done(Err(error)),
         };
@@ -241,7 +241,8 @@ impl Commit {
             // The caller does not look at it.
             Err(ErrorKind::Panic("an index was lost".into()).into())
         };
-        let now = opened.map_or_else(|failure| Now::Gone(Arc::new(Err(failure))), Now::Open);
+        let now = opened
+            .map_or_else(|failure| Now::Gone(Arc::new(Err(failure))), |opened| Now::Open(Box::new(opened)));
         Step::Done(Ok(Committed { written, now }))
     }
 }
@@ -255,7 +256,7 @@ fn lost(
     written: Written<Outcome>,
 ) -> Step<CommitJob> {
     let lost = Lost::new(Some(old), target, origin, waited);
-    Step::Done(lost.map(|lost| Committed { written, now: Now::Lost(lost) }))
+    Step::Done(lost.map(|lost| Committed { written, now: Now::Lost(Box::new(lost)) }))
 }
 
 impl Job for CommitJob {
@@ -265,7 +266,7 @@ impl Job for CommitJob {
         let Self { stage, how } = self;
         match stage {
             Committing::Replace(opened, text) => how.replace(opened, text),
-            Committing::Moved(origin, waited, left) => how.follow(origin, waited, left),
+            Committing::Moved(origin, waited, left) => how.follow(*origin, waited, left),
         }
     }
 }

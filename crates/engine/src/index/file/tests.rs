@@ -42,7 +42,7 @@ fn patch(mut opened: Opened, pointer: &str, value: &str) -> Opened {
     let Committed { written, now } = blocking::run(job).unwrap();
     assert!(matches!(written, Written::Done(outcome) if outcome.is_ok()));
     let Now::Open(opened) = now else { panic!("it is not open") };
-    opened
+    *opened
 }
 
 fn tables(opened: &Opened) -> usize {
