@@ -52,6 +52,7 @@ impl Replacement<'_> {
                 &opened
             }
         };
+        // The last look, although the copy of the old version and the room for the new one come after it: the file is locked as well.
         if !is_version(target.existing()?.as_ref(), expected) || index.has_lost_lock()? {
             return Ok(None);
         }
