@@ -113,6 +113,15 @@ test('is followed by a transaction that waits for the lock meanwhile', async ({ 
   expect(readJson(join(dir, 'other.json'))).toEqual({ n: 11 })
 })
 
+test('is not looked at again if it was a link before: what it led to is written', async ({ dir, file }) => {
+  for (const name of ['one.json', 'two.json']) writeJson(join(dir, name), { n: 1 })
+  symlinkSync('one.json', file)
+  const { change, calls } = linking(file, 'two.json')
+  await atomicIndexUpdate(file, change)
+  expect(calls()).toBe(1)
+  expect(['one.json', 'two.json'].map((name) => readJson(join(dir, name)).n)).toEqual([2, 1])
+})
+
 test('is refused under a lock that outlives the call, with what to do', async ({ dir, file }) => {
   writeJson(file, { n: 1 })
   writeJson(join(dir, 'other.json'), { n: 10 })
