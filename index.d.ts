@@ -36,6 +36,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_CORRUPT_INDEX'
   /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
   | 'ERR_ATOMIC_LOSSY_INDEX'
+  /** Another program has removed or replaced the lock file of an index while its lock was held: others may have changed the index. Nothing was written. */
+  | 'ERR_ATOMIC_LOCK_LOST'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
   /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */
@@ -1235,7 +1237,9 @@ export declare class IndexLock {
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NETWORK_FS` as
  * {@link atomicIndexUpdate} does; `ERR_ATOMIC_REENTRANT` inside the function of a call for the same file, `ERR_ATOMIC_NESTED` inside
  * a function of a transaction; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; `AbortError`; and with what opening the directory
- * fails with. What the index says is not looked at.
+ * fails with. What the index says is not looked at. Calls on the lock that would write reject with `ERR_ATOMIC_LOCK_LOST` when another
+ * program has removed, moved or replaced the lock file, as another process may have the lock by then: release it, and begin again. With
+ * `ELOOP` reject all that come after the index has become a symbolic link.
  *
  * Not promised: a call that waits for a lock which its own program holds waits until its timeout, and a write of the file, which has
  * none, until the release; only inside the function of {@link withIndexLock} such calls are refused. A process holds at most as many
@@ -1482,7 +1486,7 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch | Ind
  * with, and then the file is unchanged and the lock is free.
  *
  * `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
- * when another program changed the file without the lock, when the directory was replaced (then it gets the index in
+ * when another program changed the file without the lock, put a symbolic link in its place (which is followed), or removed the lock file, when the directory was replaced (then it gets the index in
  * the new one), and when it is async and keeps the functions before it
  * waiting for more than 100 ms. So it must have no side effects. A function that declares a second parameter gets an {@link UpdateRun}:
  * which run this is, and a signal that is aborted when nobody waits for the run any more. (What counts is `fn.length`: a parameter
@@ -1529,7 +1533,8 @@ export declare function atomicIndexPatch(path: PathLike, patch: IndexPatch | Ind
  * `network` mean nothing there.
  *
  * Not promised: anything about programs that change the file without this function. Their changes are noticed until
- * right before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
+ * right before the rename. So is that one has removed, moved or replaced the lock file; an update is lost if that happens after this look, and
+ * another process reads the index, changes it and comes as far as its own look before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
  * `ERR_ATOMIC_REENTRANT`, whichever function of this package it is: awaited they would wait for this call, and that they
  * are not cannot be known. That takes Node.js 20.16; and before Node.js 24 what a function calls after its first `await`
  * is not noticed if functions with the same source text, such as `(index) => change(index)`, have returned only plain
@@ -2123,7 +2128,8 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
  * Rejects with an {@link AtomicError}: with what is wrong with the index (`ENOENT` if it is missing), if there is nothing to put in its
  * place; `ERR_ATOMIC_LOSSY_INDEX` for numbers that JavaScript would change (see `numbers`), which is no damage;
  * `ERR_INVALID_RETURN_VALUE` and `ERR_ATOMIC_SCHEMA` for what `rebuild` returned; `ERR_ATOMIC_UNSUPPORTED` for an object in a store, whose
- * bucket can keep versions; and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
+ * bucket can keep versions; `ERR_ATOMIC_LOCK_LOST`, if another program has removed or replaced the lock file meanwhile: make the call again;
+ * and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
  *
  * Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that.
  */
@@ -2200,7 +2206,8 @@ export interface RemoveResult {
  * backup is left as it is. Without an index the backup is copied.
  *
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
- * `EAGAIN`, if a program without the lock has changed the index meanwhile; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+ * `EAGAIN`, if a program without the lock has changed the index meanwhile, and `ERR_ATOMIC_LOCK_LOST`, if one has removed or replaced the lock
+ * file: make the call again; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
  * {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
  * `error.committed` is `true`.
  *

@@ -8,9 +8,9 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { Child } from './children/child'
 import type { ProcessCost, Question } from './children/writes'
+import { parseCommand, runProgram, UsageError } from './command'
 import { guarantee } from './contenders/guarantees'
 import { median, ratioOfRounds } from './measure/ratio'
 import { measure } from './measure/rounds'
@@ -35,13 +35,13 @@ const MOST_KIB = 32 << 10
 const MOST_RECORDS = 100_000
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = parseCommand({
     allowPositionals: true,
     options: { seconds: { type: 'string', default: '10' }, dir: { type: 'string', default: tmpdir() } },
   })
   const builds = positionals.filter((one) => one.endsWith('.node'))
   const named = positionals.filter((one) => !one.endsWith('.node'))
-  if (builds.length === 0) throw new Error('which builds of the addon are to be compared?')
+  if (builds.length === 0) throw new UsageError('which builds of the addon are to be compared?')
   const folder = await mkdtemp(join(resolve(values.dir), 'atomic-addons-'))
   const addon = (build: string) => ({ env: { NAPI_RS_NATIVE_LIBRARY_PATH: resolve(build) } })
   const started = await Promise.all([
@@ -51,7 +51,7 @@ async function main(): Promise<void> {
   try {
     for (const one of named.length > 0 ? named : USUAL) {
       const [kind, size, lanes] = one.split(':').map((part, at) => (at === 0 ? part : Number(part)))
-      if (typeof size !== 'number' || typeof lanes !== 'number') throw new Error(`not a case: ${one}`)
+      if (typeof size !== 'number' || typeof lanes !== 'number') throw new UsageError(`not a case: ${one}`)
       const isUpdate = kind === 'update'
       const most = Math.min(MOST_WRITES, (isUpdate ? MOST_RECORDS : MOST_KIB) / size)
       // There is no update with the same guarantees to compare with.
@@ -89,7 +89,4 @@ async function main(): Promise<void> {
   }
 }
 
-main().catch((error) => {
-  console.error(error)
-  process.exitCode = 1
-})
+runProgram(main)

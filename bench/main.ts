@@ -11,7 +11,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseCommand, runProgram, UsageError } from './command'
 import { describeMachine } from './report/machine'
 import { docs, drawPages, updatePages } from './report/page'
 import type { Group } from './report/questions'
@@ -59,7 +59,7 @@ const groups: Record<string, [suite: Suite, share: number][]> = {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = parseCommand({
     allowPositionals: true,
     options: {
       suite: { type: 'string', default: 'reach' },
@@ -74,8 +74,8 @@ async function main(): Promise<void> {
   const suites = groups[values.suite]
   const effort = values.quick ? QUICK : THOROUGH
   const seconds = Number(values.seconds ?? effort.seconds)
-  if (!suites) throw new Error(`--suite must be one of ${Object.keys(groups).join(', ')}`)
-  if (!(seconds > 0)) throw new Error('--seconds must be a number above 0')
+  if (!suites) throw new UsageError(`--suite must be one of ${Object.keys(groups).join(', ')}`)
+  if (!(seconds > 0)) throw new UsageError('--seconds must be a number above 0')
 
   const started = performance.now()
   const folder = await mkdtemp(join(resolve(values.dir), 'atomic-bench-'))
@@ -93,7 +93,7 @@ async function main(): Promise<void> {
         ...(await suite(contextFor(folder, positionals, seconds * share, effort.fewest, values.quick))),
       )
     }
-    if (sections.length === 0) throw new Error(`No case is called ${positionals.join(' ')}`)
+    if (sections.length === 0) throw new UsageError(`No case is called ${positionals.join(' ')}`)
     for (const table of sections.flatMap(({ tables }) => tables ?? [])) console.log(`\n${formatTable(table)}`)
     const facts = reach(sections)
     const results = summarize(machine, sections, facts)
@@ -133,7 +133,4 @@ function contextFor(
   }
 }
 
-main().catch((error) => {
-  console.error(error)
-  process.exitCode = 1
-})
+runProgram(main)

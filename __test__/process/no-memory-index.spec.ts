@@ -2,6 +2,7 @@
 
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { IndexPatch } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
 import { names } from '../helpers/files'
 import { needs } from '../helpers/needs'
@@ -84,14 +85,17 @@ async function changing({ require, ...atomic }: Remote, ...[dir, mebibytes]: Lim
 }
 
 /** Patches an indented index of 32 MiB. */
-async function patching({ require, ...atomic }: Remote, ...[dir, mebibytes, value]: [...Limited, unknown]) {
+async function patching(
+  { require, ...atomic }: Remote,
+  ...[dir, mebibytes, patch]: [...Limited, IndexPatch]
+) {
   const { execFileSync } = require('node:child_process') as typeof import('node:child_process')
   const { readFileSync } = require('node:fs') as typeof import('node:fs')
   const start = () => atomic.atomicTransaction(dir, (tx) => tx.write('small', ''))
   await Promise.all(Array.from({ length: 16 }, start))
   const size = Number(/VmSize:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
   execFileSync('prlimit', ['--pid', `${process.pid}`, `--as=${size + (mebibytes << 20)}:`])
-  return atomic.atomicIndexPatch(`${dir}/file`, { set: { '/k': value } }).then(
+  return atomic.atomicIndexPatch(`${dir}/file`, patch).then(
     () => 'done',
     ({ code }) => `${code}`,
   )
@@ -158,16 +162,19 @@ describe('a file for which there is no memory', () => {
     },
   )
 
-  const values: [string, unknown][] = [
-    ['a line', 1],
-    ['many lines, each with an indent', Array.from({ length: 2000 }, () => ({}))],
+  const lines = Array.from({ length: 2000 }, () => ({}))
+  const patches: [string, IndexPatch][] = [
+    ['adds a line', { set: { '/k': 1 } }],
+    ['adds many lines, each with an indent', { set: { '/k': lines } }],
+    ['copies a value', [{ op: 'copy', from: '/a', path: '/k' }]],
+    ['moves a value', [{ op: 'move', from: '/a', path: '/k' }]],
   ]
-  for (const [what, value] of values) {
-    needs('linux', 'prlimit')(`a patch that adds ${what} is made or refused`, async ({ dir }) => {
+  for (const [what, patch] of patches) {
+    needs('linux', 'prlimit')(`a patch that ${what} is made or refused`, async ({ dir }) => {
       const outcomes = new Set<string>()
       for (const mebibytes of [10, 25, 45, 65, 85, 105, 125, 1000]) {
         writeFileSync(join(dir, 'file'), JSON.stringify({ a: 'x'.repeat(32 << 20) }, null, 8))
-        outcomes.add(await told(patching, [dir, mebibytes, value]))
+        outcomes.add(await told(patching, [dir, mebibytes, patch]))
       }
       outcomes.delete('ended')
       expect([...outcomes].sort()).toEqual(['ENOMEM', 'done'])

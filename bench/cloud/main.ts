@@ -9,8 +9,8 @@
 // `--draw` only draws it. `--kill` is the mean time between two machines that are killed, 0 for none; `--calm` has no faults.
 
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { Complaint, root, runCargo } from '../../scripts/tools.mjs'
+import { parseCommand, runProgram } from '../command'
 import { formatTable } from '../report/table'
 import { drawPage, type Row, saveResults, tableOf } from './page'
 
@@ -37,7 +37,7 @@ const shown: Partial<Plan>[] = [
 ]
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = parseCommand({
     options: {
       kind: { type: 'string', default: 'update,patch' },
       store: { type: 'string', default: 's3' },
@@ -104,7 +104,4 @@ async function simulate(plans: Plan[]): Promise<Row[]> {
   return rows
 }
 
-main().catch((error) => {
-  console.error(error instanceof Complaint ? error.message : error)
-  process.exitCode = 1
-})
+runProgram(main)

@@ -10,8 +10,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { root } from '../../scripts/tools.mjs'
+import { parseCommand, runProgram, UsageError } from '../command'
 import { describeMachine } from '../report/machine'
 import { docs } from '../report/page'
 import { formatTable } from '../report/table'
@@ -36,7 +36,7 @@ const ours = '@pipeline/atomic'
 const SCRATCH = 'ATOMIC_COMPARE_SCRATCH'
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = parseCommand({
     allowPositionals: true,
     options: {
       quick: { type: 'boolean', default: false },
@@ -49,11 +49,11 @@ async function main(): Promise<void> {
   const wanted = positionals.length
     ? rows.filter(({ when }) => positionals.some((word) => when.includes(word)))
     : rows
-  if (wanted.length === 0) throw new Error(`No row is about ${positionals.join(' or ')}`)
+  if (wanted.length === 0) throw new UsageError(`No row is about ${positionals.join(' or ')}`)
   const unknown = values.of.find((name) => !names.includes(name))
-  if (unknown) throw new Error(`${unknown} is not compared: take one of ${names.join('; ')}`)
+  if (unknown) throw new UsageError(`${unknown} is not compared: take one of ${names.join('; ')}`)
   if (values.write && (values.quick || wanted !== rows || values.of !== names))
-    throw new Error('--write needs all rows and contenders, at full length')
+    throw new UsageError('--write needs all rows and contenders, at full length')
 
   const given = process.env[SCRATCH]
   if (given) return compare(wanted, given, values)
@@ -118,7 +118,4 @@ async function look(row: Row, of: string[], scratch: string, quick: boolean): Pr
   return cells
 }
 
-main().catch((error) => {
-  console.error(error)
-  process.exitCode = 1
-})
+runProgram(main)

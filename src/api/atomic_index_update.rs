@@ -183,7 +183,7 @@ pub struct UpdateResult {
 /// with, and then the file is unchanged and the lock is free.
 ///
 /// `fn` may be async, and it may run more than once for one call: when it or a function that shares its commit fails,
-/// when another program changed the file without the lock, when the directory was replaced (then it gets the index in
+/// when another program changed the file without the lock, put a symbolic link in its place (which is followed), or removed the lock file, when the directory was replaced (then it gets the index in
 /// the new one), and when it is async and keeps the functions before it
 /// waiting for more than 100 ms. So it must have no side effects. A function that declares a second parameter gets an {@link UpdateRun}:
 /// which run this is, and a signal that is aborted when nobody waits for the run any more. (What counts is `fn.length`: a parameter
@@ -230,7 +230,8 @@ pub struct UpdateResult {
 /// `network` mean nothing there.
 ///
 /// Not promised: anything about programs that change the file without this function. Their changes are noticed until
-/// right before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
+/// right before the rename. So is that one has removed, moved or replaced the lock file; an update is lost if that happens after this look, and
+/// another process reads the index, changes it and comes as far as its own look before the rename. Calls for the same file that an async `fn` makes, awaited or not, reject with
 /// `ERR_ATOMIC_REENTRANT`, whichever function of this package it is: awaited they would wait for this call, and that they
 /// are not cannot be known. That takes Node.js 20.16; and before Node.js 24 what a function calls after its first `await`
 /// is not noticed if functions with the same source text, such as `(index) => change(index)`, have returned only plain

@@ -159,7 +159,9 @@ impl ObjectFinalize for IndexLock {
 /// Rejects with an {@link AtomicError}: `ERR_ATOMIC_LOCK_TIMEOUT`, `ERR_ATOMIC_NO_LOCKS`, `ERR_ATOMIC_NETWORK_FS` as
 /// {@link atomicIndexUpdate} does; `ERR_ATOMIC_REENTRANT` inside the function of a call for the same file, `ERR_ATOMIC_NESTED` inside
 /// a function of a transaction; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; `AbortError`; and with what opening the directory
-/// fails with. What the index says is not looked at.
+/// fails with. What the index says is not looked at. Calls on the lock that would write reject with `ERR_ATOMIC_LOCK_LOST` when another
+/// program has removed, moved or replaced the lock file, as another process may have the lock by then: release it, and begin again. With
+/// `ELOOP` reject all that come after the index has become a symbolic link.
 ///
 /// Not promised: a call that waits for a lock which its own program holds waits until its timeout, and a write of the file, which has
 /// none, until the release; only inside the function of {@link withIndexLock} such calls are refused. A process holds at most as many

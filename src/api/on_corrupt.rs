@@ -109,6 +109,7 @@ impl Again {
             timeout: atomic_index_update::DEFAULT_TIMEOUT,
             signal: Rc::new(self.attach(env)?),
             traced: self.traced.clone(),
+            has_its_own_lock: true,
         };
         let args = AcquireArgs { paths: vec![path.clone()], options: hold, signal };
         let traced = self.traced.clone();

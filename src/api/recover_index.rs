@@ -65,7 +65,8 @@ pub struct RecoveryOptions<'env> {
 /// Rejects with an {@link AtomicError}: with what is wrong with the index (`ENOENT` if it is missing), if there is nothing to put in its
 /// place; `ERR_ATOMIC_LOSSY_INDEX` for numbers that JavaScript would change (see `numbers`), which is no damage;
 /// `ERR_INVALID_RETURN_VALUE` and `ERR_ATOMIC_SCHEMA` for what `rebuild` returned; `ERR_ATOMIC_UNSUPPORTED` for an object in a store, whose
-/// bucket can keep versions; and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
+/// bucket can keep versions; `ERR_ATOMIC_LOCK_LOST`, if another program has removed or replaced the lock file meanwhile: make the call again;
+/// and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
 ///
 /// Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that.
 #[napi(
@@ -98,7 +99,7 @@ pub fn under_its_lock<'env>(
         let Some(lock) = locks.into_iter().next() else {
             return Err(internal(env, "no lock was taken"));
         };
-        let recovered = recover(env, lock.clone(), recovery);
+        let recovered = recover(env, lock.clone(), Recovery { has_its_own_lock: true, ..recovery });
         let recovered = recovered.or_else(|thrown| promise::of(env, Err(thrown)))?;
         promise::finally(env, &recovered, move |env| lock.release(env))
     })?;
@@ -130,5 +131,16 @@ pub fn parse<'env>(
     let read = read_index::from_file(file, options.clone(), format.clone(), None);
     let traced = steps::current();
     let signal = Rc::new(Signal::attach(env, own.signal.as_ref())?);
-    Ok(Recovery { options, format, schema, initial, rebuild, timeout, signal, traced, read })
+    Ok(Recovery {
+        options,
+        format,
+        schema,
+        initial,
+        rebuild,
+        timeout,
+        signal,
+        traced,
+        read,
+        has_its_own_lock: false,
+    })
 }

@@ -36,7 +36,8 @@ const MOST_GENERATIONS: f64 = 1000.0;
 /// backup is left as it is. Without an index the backup is copied.
 ///
 /// Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
-/// `EAGAIN`, if a program without the lock has changed the index meanwhile; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+/// `EAGAIN`, if a program without the lock has changed the index meanwhile, and `ERR_ATOMIC_LOCK_LOST`, if one has removed or replaced the lock
+/// file: make the call again; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
 /// {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
 /// `error.committed` is `true`.
 ///

@@ -28,6 +28,7 @@ pub fn from_engine<'env>(
     }
     let other = error.other_path().map(|other| other.to_string_lossy());
     let path = other.as_deref().unwrap_or(path);
+    let advice = error.advice().map(|advice| format!(": {}", advice.text())).unwrap_or_default();
     let thrown = match error.kind() {
         ErrorKind::Aborted => return abort(env, reason()),
         ErrorKind::System { operation, dest, .. } => {
@@ -36,7 +37,6 @@ pub fn from_engine<'env>(
                 Some(dest) => format!("'{path}' -> '{dest}'"),
                 None => format!("'{path}'"),
             };
-            let advice = error.advice().map(|advice| format!(": {}", advice.text())).unwrap_or_default();
             let message = format!("{}: {}, {operation} {names}{advice}", error.code(), error.words());
             let thrown = plain_error(env, &message)
                 .with(env, c"errno", error.errno().unwrap_or_default())
@@ -57,7 +57,7 @@ pub fn from_engine<'env>(
             type_error(env, error.code(), &format!("{message} {index}"))
         }
         kind => {
-            let thrown = plain_error(env, &format!("{}: {error}, '{path}'", error.code()))
+            let thrown = plain_error(env, &format!("{}: {error}, '{path}'{advice}", error.code()))
                 .with(env, c"code", error.code())
                 .with(env, c"path", path);
             match kind {

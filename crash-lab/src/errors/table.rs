@@ -134,7 +134,6 @@ const IGNORED: &[Ignored] = &[
     Ignored { call: "newfstatat", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
     Ignored { call: "unlinkat", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
     Ignored { call: "close", object: Object::Staged, mark: ORPHAN, why: SWEEP, ..ANY },
-    Ignored { call: "fstat", object: Object::Lock, committed_only: true, why: RELEASE, ..ANY },
     Ignored { call: "newfstatat", object: Object::Lock, committed_only: true, why: RELEASE, ..ANY },
     Ignored { call: "unlinkat", object: Object::Lock, why: RELEASE, ..ANY },
     Ignored { call: "statx", object: Object::Lock, committed_only: true, why: COURTESY, ..ANY },

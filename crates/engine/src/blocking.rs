@@ -10,7 +10,7 @@ use tokio::runtime;
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::commit_job::{CommitJob, Committed, Outcome};
+use crate::index::commit_job::{CommitJob, Committed, Now, Outcome};
 use crate::index::file::{Numbers, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Come, OpenJob};
@@ -90,7 +90,7 @@ pub fn update<E: From<Error>>(
             snapshot.text.layout = snapshot.text.layout.mark_only();
         }
         let data = Data::Bytes(text.into_bytes());
-        let Committed { written, opened: again } =
+        let Committed { written, now } =
             run(CommitJob::new(*opened, data, options.clone(), false, cancel.clone()))?;
         match written {
             Written::Changed => {}
@@ -105,9 +105,10 @@ pub fn update<E: From<Error>>(
         if since.elapsed() >= timeout {
             return Err(Error::from(Timeout::new(since.elapsed(), Blocker::Changes, None, &path)).into());
         }
-        opened = match again {
-            Ok(again) => Box::new(again),
-            Err(outcome) => return own(outcome).map_err(E::from),
+        opened = match now {
+            Now::Open(again) => again,
+            Now::Lost(lost) => Box::new(run(lost.reopen(since.checked_add(timeout), cancel.clone()))?),
+            Now::Gone(outcome) => return own(outcome).map_err(E::from),
         };
     }
 }

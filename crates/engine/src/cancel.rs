@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -49,6 +50,17 @@ impl Cancel {
     /// [`ErrorKind::Aborted`] when cancelled.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(ErrorKind::Aborted.into()) } else { Ok(()) }
+    }
+
+    /// Waits for so long.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Aborted`] as soon as it is cancelled.
+    pub(crate) async fn sleep(&self, pause: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.cancelled() => Err(ErrorKind::Aborted.into()),
+        }
     }
 
     /// Resolves when cancelled.

@@ -84,6 +84,12 @@ impl Error {
         self
     }
 
+    /// The same failure, with this as the way out if it is [`ErrorKind::LockLost`].
+    #[must_use]
+    pub(crate) fn of_lost_lock(self, advice: Advice) -> Self {
+        if matches!(self.kind, ErrorKind::LockLost) { Self { advice: Some(advice), ..self } } else { self }
+    }
+
     /// The reason or the way out.
     pub fn advice(&self) -> Option<Advice> {
         let is_held = || match &self.kind {
@@ -182,6 +188,11 @@ impl Error {
     /// A link(2) failed that a file made with a name does without.
     pub(crate) fn cannot_link(&self) -> bool {
         self.errno_of("link").is_some_and(sys::cannot_link)
+    }
+
+    /// The name of the file has become a symbolic link since its path was followed.
+    pub(crate) fn is_link(&self) -> bool {
+        self.other_path().is_none() && self.errno_of("open") == Some(sys::ELOOP)
     }
 
     /// What happened.

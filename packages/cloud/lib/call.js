@@ -12,13 +12,23 @@ function textOf(url, name = 'path') {
   if (typeof url === 'string') return url
   if (url instanceof URL) {
     if (url.username || url.password) return url.href
-    return `${url.protocol}//${url.host}${decodeURIComponent(url.pathname)}`
+    return `${url.protocol}//${url.host}${keyOf(url, name)}`
   }
   throw invalid(
     TypeError,
     'ERR_INVALID_ARG_TYPE',
     `"${name}" must be a URL of an object store: s3://bucket/key`,
   )
+}
+
+function keyOf({ protocol, host, pathname }, name) {
+  try {
+    return decodeURIComponent(pathname)
+  } catch {
+    const path = `${protocol}//${host}${pathname}`
+    const message = `"${name}" has a "%" that begins no character of UTF-8: in a URL it is written %25. Received '${path}'`
+    throw Object.assign(invalid(TypeError, 'ERR_INVALID_ARG_VALUE', message), { path })
+  }
 }
 
 function invalid(Class, code, message) {

@@ -6,6 +6,8 @@ export type AtomicErrorCode =
   | 'ERR_ATOMIC_CORRUPT_INDEX'
   /** The index has a number that JavaScript would change: `offset`, `line`, `column`, `literal`. See `numbers`. */
   | 'ERR_ATOMIC_LOSSY_INDEX'
+  /** Another program has removed or replaced the lock file of an index while its lock was held: others may have changed the index. Nothing was written. */
+  | 'ERR_ATOMIC_LOCK_LOST'
   /** The update did not get the index within `timeout`. */
   | 'ERR_ATOMIC_LOCK_TIMEOUT'
   /** The function of an update did not settle within `fnTimeout`. Nothing of it was written. */

@@ -20,7 +20,7 @@ use crate::js::cloud::commit::{Commit, Object, Reply, text_of};
 use crate::js::cloud::script;
 use crate::js::index::call::{Call, Command, Request};
 use crate::js::index::group::Group;
-use crate::js::index::held::{Done, Doubt, Held, Next, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::held::{Done, Doubt, Held, Next, Now, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::task;
 use crate::js::value::thrown::{self, Result, Thrown, abort, type_error};
 use crate::js::value::{Kept, KeptAny, Signal, data, raw};
@@ -153,7 +153,9 @@ impl ObjectIndex {
     /// What was to be written is settled; the index is needed again if other calls are still to run.
     fn settle(self, env: &Env, written: Written<Outcome>, how: &Replace, done: Done) {
         if how.keep {
-            self.begin_again(env, how, |env, held| done(env, Replaced { written, held }));
+            self.begin_again(env, how, |env, held| {
+                done(env, Replaced { written, held: held.map(Now::Held) })
+            });
         } else {
             drop(self);
             // The caller does not look at it.
@@ -178,7 +180,7 @@ impl ObjectIndex {
             // What was read is as good as before.
             Err(error) if error.is_texts_fault() => {
                 let written = Written::Invalid(failed(error));
-                done(env, Replaced { written, held: Ok(Box::new(self)) });
+                done(env, Replaced { written, held: Ok(Now::Held(Box::new(self))) });
             }
             Err(error) => self.settle(env, Written::Failed(failed(error)), &how, done),
         }
@@ -200,13 +202,15 @@ impl ObjectIndex {
                     how.sole.as_ref().is_some_and(|call| call.request.signal.cancel().is_cancelled());
                 if is_aborted && how.keep {
                     // The abort has reached the commit as well, and the others are to go on.
-                    return self.begin_again(env, &how, |env, held| done(env, Replaced { written, held }));
+                    return self.begin_again(env, &how, |env, held| {
+                        done(env, Replaced { written, held: held.map(Now::Held) })
+                    });
                 }
                 let alone = how.sole.as_ref().filter(|_| !how.keep);
                 let signal = alone.cloned();
                 let signal = signal.as_ref().map(|call| &call.request.signal);
                 self.read(env, how.options.clone(), signal, move |env, read| match read {
-                    Ok(index) => done(env, Replaced { written, held: Ok(Box::new(index)) }),
+                    Ok(index) => done(env, Replaced { written, held: Ok(Now::Held(Box::new(index))) }),
                     Err(unread) => unread.settle(env, &how, done),
                 });
             }
@@ -223,7 +227,7 @@ impl ObjectIndex {
     /// The time of this commit is up, and not that of all its calls: those go on with another one.
     fn go_on(self, env: &Env, late: Outcome, end: Instant, how: &Replace, done: Done) {
         let written = Written::Late(late, end);
-        self.begin_again(env, how, |env, held| done(env, Replaced { written, held }));
+        self.begin_again(env, how, |env, held| done(env, Replaced { written, held: held.map(Now::Held) }));
     }
 
     /// The functions have changed nothing.

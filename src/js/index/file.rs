@@ -9,6 +9,7 @@ use engine::index::document::Document;
 use engine::index::file::Snapshot;
 use engine::index::group::Written;
 use engine::index::job::Opened;
+use engine::index::reopen_job;
 use engine::index::text::Text;
 use engine::job::DropJob;
 use engine::lock::holder::{Blocker, Holder, Timeout};
@@ -18,7 +19,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
-use crate::js::index::held::{Done, Held, Next, Outcome, Patience, Replace, Replaced};
+use crate::js::index::held::{Done, Held, Lost, Next, Now, Outcome, Patience, Reheld, Replace, Replaced};
 use crate::js::task;
 use crate::js::value::Result;
 
@@ -41,7 +42,7 @@ impl FileIndex {
     }
 
     /// What a worker has come to with the index; `since`: when that has been ours.
-    pub fn replaced(Committed { written, opened }: Committed, answer: Answer, since: SystemTime) -> Replaced {
+    pub fn replaced(Committed { written, now }: Committed, answer: Answer, since: SystemTime) -> Replaced {
         let tell = |outcome| Self::outcome(answer, outcome);
         let written = match written {
             Written::Done(outcome) => Written::Done(tell(outcome)),
@@ -50,8 +51,26 @@ impl FileIndex {
             Written::Changed => Written::Changed,
             Written::Late(outcome, until) => Written::Late(tell(outcome), until),
         };
-        let held = opened.map(|opened| Box::new(Self { opened, answer, since }) as Box<dyn Held>);
-        Replaced { written, held: held.map_err(tell) }
+        let held = match now {
+            commit_job::Now::Open(opened) => Ok(Now::Held(Box::new(Self { opened: *opened, answer, since }))),
+            commit_job::Now::Lost(lost) => Ok(Now::Lost(Self::lost(*lost, answer))),
+            commit_job::Now::Gone(outcome) => Err(tell(outcome)),
+        };
+        Replaced { written, held }
+    }
+
+    fn lost(lost: reopen_job::Lost, answer: Answer) -> Lost {
+        let path = lost.path().to_owned();
+        let patience: Patience =
+            Box::new(move |waited, _| Timeout::new(waited, Blocker::Lock, None, &path).into());
+        let wait = move |env: &Env, until, cancel, done: Reheld| {
+            // Fails only in an environment that is ending.
+            drop(task::run(env, lost.reopen(until, cancel), move |env, opened| {
+                let held = opened.map(|opened| Box::new(Self::new(opened, answer)) as Box<dyn Held>);
+                done(env, held.map_err(|failure| Self::outcome(answer, Arc::new(Err(failure)))));
+            }));
+        };
+        Lost { patience, wait: Box::new(wait) }
     }
 
     /// Makes the results of calls by that of their commit.

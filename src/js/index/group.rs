@@ -3,6 +3,7 @@
 //! A group belongs to the call that has the index: to the reaction that calls its function or waits for it, or to the
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
+mod lost;
 mod run;
 mod start;
 mod textual;
@@ -30,7 +31,7 @@ use value::{Made, Values};
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
 use crate::js::index::codec::Previous;
 use crate::js::index::format::Format;
-use crate::js::index::held::{Doubt, Held, Next, Outcome, Patience, Replace, Replaced, failed};
+use crate::js::index::held::{Doubt, Held, Next, Now, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::schema::Schema;
 use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
@@ -65,7 +66,7 @@ pub struct Group {
     /// Others than patches have had the value.
     is_foreign: Cell<bool>,
     /// Makes the errors of calls that are not served in time.
-    patience: Patience,
+    patience: RefCell<Patience>,
     /// How all are written.
     options: EngineOptions,
     /// What parses and prints the index for all.
@@ -102,7 +103,7 @@ impl Group {
         let Request { options, format, schema, store, keeps_value, deadline, .. } = &leader.request;
         Rc::new(Self {
             policy: RefCell::new(begin(WeakCall(Rc::downgrade(leader)))),
-            patience: held.patience(),
+            patience: RefCell::new(held.patience()),
             held: RefCell::new(Some(held)),
             document: RefCell::default(),
             keeps_value: *keeps_value,
@@ -355,9 +356,15 @@ impl Group {
 
     fn written(self: &Rc<Self>, env: &Env, Replaced { written, held }: Replaced, made: Option<&Made>) {
         self.timer.take();
-        let held = held.map(|held| drop(self.held.replace(Some(held))));
         self.keep(env, made.filter(|_| matches!(written, Written::Done(_))));
-        self.policy.borrow_mut().written(written, held, Instant::now());
+        match held {
+            Ok(Now::Lost(lost)) => return self.lost(env, written, lost),
+            Ok(Now::Held(held)) => {
+                self.held.replace(Some(held));
+                self.policy.borrow_mut().written(written, Ok(()), Instant::now());
+            }
+            Err(outcome) => self.policy.borrow_mut().written(written, Err(outcome), Instant::now()),
+        }
         self.carry_out(env);
     }
 
@@ -375,7 +382,7 @@ impl Group {
                 Verdict::Aborted => failed(ErrorKind::Aborted.into()),
                 Verdict::TimedOut { changed } => {
                     let Request { since, inside, .. } = &call.request;
-                    failed((self.patience)(since.elapsed(), *changed).inside(|| inside.names()))
+                    failed((self.patience.borrow())(since.elapsed(), *changed).inside(|| inside.names()))
                 }
                 Verdict::Finished => Command::Finish,
             };

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::cancel::Cancel;
 use engine::data::Data;
 use engine::error::Error;
 use engine::index::document::{Document, Operation};
@@ -82,8 +83,30 @@ pub struct Replaced {
     /// Of the write.
     pub written: Written<Outcome>,
     /// The index as it is now, if it is still to be changed.
-    pub held: std::result::Result<Box<dyn Held>, Outcome>,
+    pub held: std::result::Result<Now, Outcome>,
 }
+
+/// An index after a write.
+pub enum Now {
+    /// It is in our hands.
+    Held(Box<dyn Held>),
+    /// It is in nobody's.
+    Lost(Lost),
+}
+
+/// An index that is to be waited for.
+pub struct Lost {
+    /// Tells why a call is not served in time.
+    pub patience: Patience,
+    /// Has it waited for.
+    pub wait: Wait,
+}
+
+/// Waits, until then at most (`None`: without a limit), unless it is cancelled.
+pub type Wait = Box<dyn FnOnce(&Env, Option<Instant>, Cancel, Reheld)>;
+
+/// Hears what came of a wait.
+pub type Reheld = Box<dyn FnOnce(&Env, std::result::Result<Box<dyn Held>, Outcome>)>;
 
 /// Makes what a caller is told, in a reaction of its call, of the number of calls that shared the commit.
 pub type Outcome = Rc<dyn for<'env> Fn(&'env Env, &Call, usize) -> Result<'env, Unknown<'env>>>;

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use engine::error::Error;
 use engine::index::document::{Fault, Operation, Operations, Pointer};
 use engine::index::file::Numbers;
 use napi::bindgen_prelude::Unknown;
@@ -150,6 +151,9 @@ impl TextPatch {
 
     /// What the call is rejected with.
     pub fn failure<'env>(&self, env: &'env Env, fault: &Fault, shown: &str) -> Thrown<'env> {
+        if fault.is_no_memory {
+            return error::from_engine(env, &Error::no_memory(), shown, || None);
+        }
         let make = || {
             raw::invoke(env, &class(env)?, c"toFailure", &[self.told(env, fault)?, raw::to_js(env, shown)?])
         };

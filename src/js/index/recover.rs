@@ -52,6 +52,8 @@ pub struct Recovery {
     pub traced: Option<Arc<steps::Steps>>,
     /// Reads the index, and backups of it.
     pub read: Read,
+    /// The lock was taken for this call.
+    pub has_its_own_lock: bool,
 }
 
 /// The steps of one recovery.
@@ -225,7 +227,7 @@ impl Steps {
         let mut options = self.recovery.options.clone();
         options.commit.in_place = self.lock.in_place;
         let lock = self.lock.clone();
-        let job = MendJob::new(
+        let mut job = MendJob::new(
             opened,
             lock.path.absolute.clone(),
             with,
@@ -233,6 +235,9 @@ impl Steps {
             options,
             self.recovery.signal.cancel(),
         );
+        if self.recovery.has_its_own_lock {
+            job = job.with_its_own_lock();
+        }
         let signal = self.recovery.signal.clone();
         let start = || {
             task::start(env, job, move |env, mended| {

@@ -9,6 +9,7 @@ use napi::bindgen_prelude::Unknown;
 
 use crate::js::index::patch::class;
 use crate::js::index::textual;
+use crate::js::value::thrown::no_memory;
 use crate::js::value::{Kept, Result, copy, promise, raw};
 
 /// A function that makes a patch.
@@ -60,17 +61,18 @@ pub fn find<'env>(
     // It was looked at by the script.
     let Ok(pointer) = Pointer::parse(&copy::text(env, &pointer)?) else { return Ok(raw::undefined(env)) };
     match raw::from_js::<u32>(env, &kind) {
-        Some(0) => match document.value_at(&pointer) {
+        Some(0) => match document.value_at(&pointer).map_err(|_| no_memory(env))? {
             Some(text) => raw::to_js(env, &*text),
             None => Ok(raw::undefined(env)),
         },
-        Some(1) => match document.count_at(&pointer) {
+        Some(1) => match document.count_at(&pointer).map_err(|_| no_memory(env))? {
             Some(count) => raw::to_js(env, u32::try_from(count).unwrap_or(u32::MAX)),
             None => Ok(raw::undefined(env)),
         },
         _ => {
             let (key, value) = (copy::text(env, &key)?, copy::text(env, &value)?);
             let found = document.records_at(&pointer, &key, &value, numbers);
+            let found = found.map_err(|_| no_memory(env))?;
             let record = |(at, text): (usize, Arc<str>)| {
                 let at = raw::to_js(env, u32::try_from(at).unwrap_or(u32::MAX))?;
                 raw::array(env, &[at, raw::to_js(env, &*text)?])

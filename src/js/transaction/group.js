@@ -138,6 +138,7 @@ class Group {
       locked = (await this.#find(found, ahead)) && (await this.#lock(found, ahead))
       if (locked === undefined) return this.#calls.length === 0
       session = locked.session
+      if (locked.isLinked) return false
       meanwhile?.find(() => native.files(locked.session))
       const since = native.now()
       const states = await this.#applyAll(found, locked, ahead)

@@ -55,7 +55,7 @@ pub(super) fn some<'env, const N: usize>(
 }
 
 /// `(session, [[position, update, shown, text patch | undefined, expected index | undefined]], [[position, seen]], inside, timeout, cancel, root)
-///   → { session, indexes: [snapshot | Error], stale: [position], isExpected, waited, recovered }`
+///   → { session, indexes: [snapshot | Error], stale: [position], isExpected, isLinked, waited, recovered }`
 pub fn lock<'env>(
     env: &'env Env,
     [session, indexes, seen, inside, timeout, cancel, root]: Args<'env>,
@@ -112,6 +112,7 @@ pub fn lock<'env>(
                 (c"indexes", raw::array(env, &indexes)?),
                 (c"stale", raw::array(env, &stale)?),
                 (c"isExpected", raw::to_js(env, locked.is_expected)?),
+                (c"isLinked", raw::to_js(env, locked.is_linked)?),
                 (c"waited", raw::to_js(env, locked.waited.as_secs_f64() * 1000.0)?),
                 (c"recovered", recovered),
             ],

@@ -2,6 +2,7 @@
 
 pub(crate) mod directory;
 pub(crate) mod flush;
+pub(crate) mod made;
 pub(crate) mod names;
 pub(crate) mod orphan;
 pub(crate) mod place;

@@ -27,6 +27,12 @@ pub enum Advice {
     Appended,
     /// The directory was replaced or moved while a file in it was written.
     Moved,
+    /// The lock that was lost is the caller's own.
+    TakeAgain,
+    /// The lock that was lost was taken for this call.
+    Repeat,
+    /// The name of an index has become a symbolic link after its lock was taken.
+    Linked,
     /// Another program has changed or replaced a file of lines each time.
     Restless,
     /// Windows: another handle of the file is open.
@@ -120,6 +126,13 @@ impl Advice {
                 "there is no memory for all of it at once: let the process have more, or spread it over several files"
             }
             Self::Moved => "its directory was replaced or moved meanwhile: repeat the call",
+            Self::TakeAgain => {
+                "release the lock, take it again, and begin again with what the index says then"
+            }
+            Self::Repeat => "repeat the call",
+            Self::Linked => {
+                "it has become a symbolic link since the lock was taken: release the lock, and take that of the file to which it leads"
+            }
             Self::Restless => {
                 "another program replaced the file or appended to it during each of 64 attempts, and the lines are not in it: \
                  repeat the call when that program rests, or let it append by appendLines too"

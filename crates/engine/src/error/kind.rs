@@ -89,6 +89,8 @@ pub enum ErrorKind {
     Locked,
     /// The call blocks the thread, and this process holds the lock of the file over several steps.
     Held,
+    /// Another program has removed or replaced the lock file of an index that the caller has locked.
+    LockLost,
     /// The lock did not come in time, or the index never held still under it.
     LockTimeout(Box<Timeout>),
     /// The function of a call did not settle in the time that it was given.
@@ -176,6 +178,7 @@ impl ErrorKind {
             Self::LoneSurrogate { .. } => "ERR_INVALID_ARG_VALUE",
             Self::InvalidJson { .. } => "ERR_INVALID_RETURN_VALUE",
             Self::Reentrant | Self::Locked | Self::Held => "ERR_ATOMIC_REENTRANT",
+            Self::LockLost => "ERR_ATOMIC_LOCK_LOST",
             Self::LockTimeout(_) => "ERR_ATOMIC_LOCK_TIMEOUT",
             Self::FnTimeout { .. } => "ERR_ATOMIC_FN_TIMEOUT",
             Self::NoLocks { .. } => "ERR_ATOMIC_NO_LOCKS",
@@ -243,6 +246,10 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the text is not well-formed UTF-16: there is a lone surrogate at index {index}")
             }
             Self::InvalidJson { reason } => write!(f, "the new index is not valid JSON: {reason}"),
+            Self::LockLost => f.write_str(
+                "another program has removed or replaced the lock file while the lock was held, so others may have changed the index: \
+                 nothing was written",
+            ),
             Self::LockTimeout(timeout) => timeout.fmt(f),
             Self::FnTimeout { limit } => write!(
                 f,

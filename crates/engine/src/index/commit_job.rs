@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::data::Data;
+use crate::dir::Target;
 use crate::dir::place::moved;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::index::document::{Document, Operation, Tables};
 use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::group::Written;
 use crate::index::job::{Opened, Origin};
+use crate::index::reopen_job::Lost;
 use crate::index::text::laid_out;
-use crate::job::{After, Job, Step};
-use crate::lock::index_lock::FileLock;
-use crate::lock::wait::{self, Waited};
-use crate::process::Ticket;
+use crate::job::{Job, Step};
 use crate::write::{Receipt, Settled};
 
 /// From the new text to the disk.
@@ -33,15 +32,12 @@ struct Commit {
 enum Committing {
     Replace(Box<Opened>, Text),
     /// The directory is not at its place any more.
-    Moved(Origin, Duration, Left),
-    /// The index that is there now is ours.
-    Reopened(IndexFile, Origin, Duration, Written<Outcome>),
+    Moved(Box<Origin>, Duration, Left),
 }
 
 /// An index in a directory that is not at its place any more.
 struct Left {
-    /// `None`: it was given up.
-    index: Option<IndexFile>,
+    index: IndexFile,
     /// What came of the write, if the caller's path leads there again.
     here: Written<Outcome>,
     /// What came of it otherwise.
@@ -60,7 +56,17 @@ pub struct Committed {
     /// Of the write.
     pub written: Written<Outcome>,
     /// The index as it is now, if it is still to be changed.
-    pub opened: std::result::Result<Opened, Outcome>,
+    pub now: Now,
+}
+
+/// An index after a commit.
+pub enum Now {
+    /// As it is read.
+    Open(Box<Opened>),
+    /// It is to be waited for.
+    Lost(Box<Lost>),
+    /// It cannot be had, or is not needed any more.
+    Gone(Outcome),
 }
 
 /// What the calls are told that share a commit.
@@ -150,7 +156,16 @@ impl Commit {
         let (is_moved, written) = match settled {
             Ok(Some(Settled::InPlace(receipt))) => (false, Written::Done(Arc::new(Ok(receipt)))),
             Ok(Some(Settled::Moved(receipt))) => (true, Written::Done(Arc::new(Ok(receipt)))),
+            Ok(None) if matches!(index.has_lost_lock(), Ok(true)) => {
+                let target = index.target().clone();
+                return lost(index, &target, origin, waited, Written::Changed);
+            }
             Ok(None) => (index.is_moved(), Written::Changed),
+            Err(failure) if index.is_linked(&failure) => return self.follow_link(index, origin, waited),
+            // The index is another one, whose lock its caller does not have.
+            Err(failure) if failure.is_link() => {
+                (false, Written::Failed(Arc::new(Err(failure.advise(Advice::Linked)))))
+            }
             Err(failure) if failure.is_texts_fault() => (false, Written::Invalid(Arc::new(Err(failure)))),
             // In a directory that was removed nothing can be made, and the system's words are those for other causes.
             Err(failure) => {
@@ -166,7 +181,7 @@ impl Commit {
             return self.done(index, origin, waited, Written::Failed(Arc::new(Err(moved()))));
         }
         // What was written there counts for nothing, and the functions run again.
-        self.follow(origin, waited, Left { index: Some(index), here: written, elsewhere: Written::Changed })
+        self.follow(origin, waited, Left { index, here: written, elsewhere: Written::Changed })
     }
 
     /// Takes the index that the caller's path means now in the place of one that is in an old directory.
@@ -174,41 +189,22 @@ impl Commit {
         let target = match origin.resolve() {
             Ok(target) => target,
             Err(error) if error.is_transient() => {
-                return Step::Again(self.at(Committing::Moved(origin, waited, left)), error);
+                return Step::Again(self.at(Committing::Moved(Box::new(origin), waited, left)), error);
             }
             Err(error) => return Step::Done(Err(error)),
         };
-        let Left { index, here, elsewhere: written } = left;
-        let old = match index {
-            // It was moved, and so was a link on the caller's path, which leads there again.
-            Some(index) if *index.key() == target.key() => return self.read(index, origin, waited, here),
-            old => old,
-        };
-        // Before the turn is passed on, and so before all calls that wait for it.
-        let place = Ticket::take().inside(origin.inside.clone()).join(target.key());
-        drop(old);
-        let real = target.real_path();
-        Step::Wait(Box::pin(async move {
-            let Origin { options, timeout, .. } = &origin;
-            let reopened = wait::reopen(
-                place,
-                &real,
-                FileLock::of_update(options.commit.in_place),
-                *timeout,
-                &self.cancel,
-            )
-            .await;
-            let stage = match reopened {
-                Ok(Waited::Open(index)) => Committing::Reopened(index, origin, waited, written),
-                Ok(_) => Committing::Moved(
-                    origin,
-                    waited,
-                    Left { index: None, here: Written::Changed, elsewhere: written },
-                ),
-                Err(error) => return After::Done(Err(error)),
-            };
-            After::Run(self.at(stage))
-        }))
+        let Left { index, here, elsewhere } = left;
+        // It was moved, and so was a link on the caller's path, which leads there again.
+        if *index.key() == target.key() && *index.name() == target.name {
+            return self.read(index, origin, waited, here);
+        }
+        lost(index, &target, origin, waited, elsewhere)
+    }
+
+    /// Takes the index that the name leads to now, which is a link.
+    fn follow_link(self, index: IndexFile, origin: Origin, waited: Duration) -> Step<CommitJob> {
+        let left = Left { index, here: Written::Changed, elsewhere: Written::Changed };
+        self.follow(origin, waited, left)
     }
 
     fn done(
@@ -222,7 +218,7 @@ impl Commit {
         if is_needed && !index.is_lent() && index.is_moved() {
             // There is nothing to be read any more in a directory that was removed.
             let elsewhere = written.clone();
-            return self.follow(origin, waited, Left { index: Some(index), here: written, elsewhere });
+            return self.follow(origin, waited, Left { index, here: written, elsewhere });
         }
         self.read(index, origin, waited, written)
     }
@@ -235,14 +231,32 @@ impl Commit {
         written: Written<Outcome>,
     ) -> Step<CommitJob> {
         let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
-            Opened::read(index, waited, origin).map_err(|failed| failed.2)
+            match Opened::read(index, waited, origin).map_err(|failed| *failed) {
+                Err((index, origin, failure)) if index.is_linked(&failure) => {
+                    return self.follow_link(index, origin, waited);
+                }
+                opened => opened.map_err(|(_, _, failure)| failure),
+            }
         } else {
             // The caller does not look at it.
             Err(ErrorKind::Panic("an index was lost".into()).into())
         };
-        let opened = opened.map_err(|failure| Arc::new(Err(failure)));
-        Step::Done(Ok(Committed { written, opened }))
+        let now = opened
+            .map_or_else(|failure| Now::Gone(Arc::new(Err(failure))), |opened| Now::Open(Box::new(opened)));
+        Step::Done(Ok(Committed { written, now }))
     }
+}
+
+/// The index is to be had again, at `target`.
+fn lost(
+    old: IndexFile,
+    target: &Target,
+    origin: Origin,
+    waited: Duration,
+    written: Written<Outcome>,
+) -> Step<CommitJob> {
+    let lost = Lost::new(Some(old), target, origin, waited);
+    Step::Done(lost.map(|lost| Committed { written, now: Now::Lost(Box::new(lost)) }))
 }
 
 impl Job for CommitJob {
@@ -252,8 +266,7 @@ impl Job for CommitJob {
         let Self { stage, how } = self;
         match stage {
             Committing::Replace(opened, text) => how.replace(opened, text),
-            Committing::Moved(origin, waited, left) => how.follow(origin, waited, left),
-            Committing::Reopened(index, origin, waited, written) => how.done(index, origin, waited, written),
+            Committing::Moved(origin, waited, left) => how.follow(*origin, waited, left),
         }
     }
 }
@@ -262,6 +275,6 @@ impl From<Error> for Committed {
     /// The job itself has failed, and the index is gone.
     fn from(error: Error) -> Self {
         let outcome = Arc::new(Err(error));
-        Self { written: Written::Failed(outcome.clone()), opened: Err(outcome) }
+        Self { written: Written::Failed(outcome.clone()), now: Now::Gone(outcome) }
     }
 }

@@ -18,31 +18,21 @@ use std::sync::Arc;
 use crate::cancel::Cancel;
 use crate::dir::Target;
 use crate::dir::place::moved;
-use crate::error::{Error, ErrorKind, Named, Result};
-use crate::index::backup::{self, Backup};
+use crate::error::{Advice, Error, ErrorKind, Named, Result};
 use crate::index::cache::Kept;
 use crate::index::document::Tables;
 use crate::index::format::Format;
 pub use crate::index::options::{BackupOptions, Numbers, UpdateOptions};
+use crate::index::replacement::Replacement;
 pub use crate::index::snapshot::Snapshot;
 use crate::index::source::Source;
 use crate::index::text::Text;
 use crate::index::{cache, json};
 use crate::lock::index_lock::{FileLock, IndexLock};
-use crate::process::Key;
-use crate::process::Replaced;
-use crate::process::Turn;
-use crate::process::deferred_close;
-use crate::process::room_to_read;
+use crate::process::{Key, Turn, deferred_close, room_to_read};
 use crate::sys::{self, Dir, Kind, Stat};
-use crate::write::Attempt;
-use crate::write::Level;
-use crate::write::Published;
-use crate::write::Settled;
-use crate::write::commit;
 use crate::write::committing::Committing;
-use crate::write::in_place::{self, InPlace};
-use crate::write::unchanged;
+use crate::write::{Level, Settled, unchanged};
 
 /// An index that is locked until this is dropped.
 #[derive(Debug)]
@@ -117,6 +107,31 @@ impl IndexFile {
         if self.is_moved() { Err(moved()) } else { Ok(()) }
     }
 
+    /// Whether another program has removed or replaced the lock file, so that another call may have the index too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockLost`], if the lock outlives the call: what its caller has read counts for nothing; those of
+    /// [`IndexFile::check_place`] and of stat(2).
+    pub(super) fn has_lost_lock(&self) -> Result<bool> {
+        match self.held.lock.is_lost()? {
+            true if self.is_lent() => {
+                let lost = Error::from(ErrorKind::LockLost).advise(Advice::TakeAgain);
+                self.check_place().and(Err(lost))
+            }
+            is_lost => Ok(is_lost),
+        }
+    }
+
+    /// Whether a call of this index has failed as its name has become a symbolic link, which is to be followed.
+    pub(super) fn is_linked(&self, error: &Error) -> bool {
+        error.is_link() && !self.is_lent()
+    }
+
+    /// Lets the lock go, and keeps the turn; `None`: the lock outlives the call.
+    pub(super) fn unlock(self) -> Option<Turn> {
+        Arc::into_inner(Arc::into_inner(self.held)?.turn)
+    }
+
     /// The turn of this call, behind which others of this process wait.
     pub fn turn(&self) -> &Turn {
         self.line.as_ref().unwrap_or(&self.held.turn)
@@ -132,14 +147,14 @@ impl IndexFile {
     }
 
     /// Writes `text`, which must be one of its format, in the place of `expected` (`None`: no file), unless that says the same.
-    /// Returns `None` if a program without the lock has changed the file since; then nothing was written. A text that was written is kept for the
+    /// Returns `None` if a program without the lock has changed the file since, or has removed the lock file; then nothing was written. A text that was written is kept for the
     /// next update, and `text` and `expected` are empty then.
     ///
     /// A change between the last look and the rename, without the turn and the lock, is not seen: rename(2)
     /// has no condition.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`]; those of [`commit::write`] and of the backup.
+    /// [`ErrorKind::InvalidJson`], [`ErrorKind::TooLong`], [`ErrorKind::LockLost`]; those of [`commit::write`](crate::write::commit::write) and of the backup.
     pub fn replace(
         &self,
         text: &mut Vec<u8>,
@@ -186,7 +201,8 @@ impl IndexFile {
         }
         let publish = |_| {
             let _committing = Committing::begin(&self.held.target.key());
-            self.publish(text, expected.as_ref(), options, cancel)
+            let expected = expected.as_ref();
+            Replacement { index: self, text, expected, options, cancel }.publish()
         };
         let Some((published, state)) = deferred_close::retry_when_full(publish)? else { return Ok(None) };
         let settled = published.settle()?;
@@ -205,6 +221,11 @@ impl IndexFile {
         Ok(Some(settled))
     }
 
+    /// Its lock, among processes.
+    pub(super) fn lock(&self) -> &IndexLock {
+        &self.held.lock
+    }
+
     /// Its directory and name.
     pub(crate) fn target(&self) -> &Target {
         &self.held.target
@@ -213,95 +234,6 @@ impl IndexFile {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.held.target.path()
-    }
-
-    /// As [`IndexFile::replace`], without the last step. Returns the state of the new file too.
-    fn publish(
-        &self,
-        text: &[u8],
-        expected: Option<&Snapshot>,
-        options: &UpdateOptions,
-        cancel: &Cancel,
-    ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let in_place = options.commit.in_place && expected.is_some();
-        if in_place && in_place::is_needed(&self.held.target) {
-            return self.overwrite(text, expected, options, cancel);
-        }
-        match self.publish_new(text, expected, options, cancel) {
-            // It may be the backup that cannot be replaced.
-            Err(error) if in_place && error.other_path().is_none() && error.needs_in_place() => {
-                self.overwrite(text, expected, options, cancel)
-            }
-            published => published,
-        }
-    }
-
-    fn overwrite(
-        &self,
-        text: &[u8],
-        expected: Option<&Snapshot>,
-        options: &UpdateOptions,
-        cancel: &Cancel,
-    ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let target = &self.held.target;
-        let opened;
-        let file = match self.held.lock.file() {
-            Some(file) if file.is(target)? => file,
-            // It could not be opened then, or a program without the lock has put another one in its place.
-            _ => {
-                opened = InPlace::open(target)?.ok_or_else(|| Error::raw("flock", sys::EAGAIN))?;
-                &opened
-            }
-        };
-        if !is_version(target.existing()?.as_ref(), expected) {
-            return Ok(None);
-        }
-        let keep =
-            expected.map(|old| backup::stage_copy(target, old, options, cancel)).transpose()?.flatten();
-        let reserved = file.reserve(text, cancel)?;
-        keep.map_or(Ok(()), |keep| keep())?;
-        let receipt = reserved.overwrite(&options.commit)?;
-        Ok(Some((Published::new(receipt, &self.held.target, None, None), None)))
-    }
-
-    fn publish_new(
-        &self,
-        text: &[u8],
-        expected: Option<&Snapshot>,
-        options: &UpdateOptions,
-        cancel: &Cancel,
-    ) -> Result<Option<(Published, Option<cache::State>)>> {
-        let target = &self.held.target;
-        loop {
-            cancel.check()?;
-            let old = target.existing()?;
-            if !is_version(old.as_ref(), expected) {
-                return Ok(None);
-            }
-            let _at_work = target.dir.begin_commit();
-            let (mut staged, finished) = commit::stage(target, text, old.as_ref(), &options.commit, cancel)?;
-            if !is_version(target.existing()?.as_ref(), expected) {
-                return Ok(None);
-            }
-            let backup = match expected {
-                Some(old) => Backup::prepare(target, old, options, cancel)?,
-                None => None,
-            };
-            let over = expected.map(|_| Replaced::OpenElsewhere);
-            let attempt = match backup {
-                Some(backup) => backup.publish(finished, &mut staged, target, cancel)?,
-                None => finished.publish(&mut staged, target, over)?,
-            };
-            match attempt {
-                Attempt::Published(published) => {
-                    let state = cache::State::of(staged.file());
-                    staged.close()?;
-                    return Ok(Some((published, state)));
-                }
-                Attempt::Taken => return Ok(None),
-                Attempt::Restage => {}
-            }
-        }
     }
 }
 
@@ -361,7 +293,7 @@ fn read_text(
     Ok((Text { tables, edition, ..Text::new(text, keeps_digits, Format::Json) }, checked))
 }
 
-fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {
+pub(super) fn is_version(found: Option<&Stat>, expected: Option<&Snapshot>) -> bool {
     match (found, expected) {
         (None, None) => true,
         (Some(found), Some(expected)) => found.version.has_content_of(&expected.version),

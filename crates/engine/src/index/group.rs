@@ -19,6 +19,7 @@ use std::{iter, mem};
 use crate::stats;
 
 mod terms;
+mod waiting;
 
 pub use terms::{Action, Member, RunId, Times, Verdict, Written};
 
@@ -153,21 +154,6 @@ impl<C: Member, V, O> Group<C, V, O> {
         all.filter_map(Member::deadline).filter(before_the_last).min()
     }
 
-    /// Calls are not kept waiting for a write that goes on for others. `doubt`: what to tell them if it may be stored with
-    /// their changes; `None`: it will not be, and is about to end.
-    pub fn overdue(&mut self, doubt: Option<O>, now: Instant) {
-        if let Some(doubt) = doubt {
-            let is_over = |call: &C| call.deadline().is_some_and(|deadline| deadline <= now);
-            let (over, others) = self.applied.drain(..).partition(is_over);
-            self.applied = others;
-            self.fail(over, Verdict::Settled(doubt));
-            let over: Vec<_> = self.failed.extract_if(.., |(_, call)| is_over(call)).collect();
-            self.fail(over.into_iter().map(|(_, call)| call).collect(), Verdict::Finished);
-        }
-        self.expire_waiting(now, false);
-        self.actions.append(&mut self.failures);
-    }
-
     /// Whether this run is not over yet.
     pub fn is_current(&self, run: RunId) -> bool {
         self.running.as_ref().is_some_and(|running| running.run == run)
@@ -275,6 +261,11 @@ impl<C: Member, V, O> Group<C, V, O> {
 
     /// The write is over. The index is held and was read again, or is not: calls that are still to run are told so.
     pub fn written(&mut self, written: Written<O>, held: Result<(), O>, now: Instant) {
+        self.end(written, now);
+        self.reheld(held);
+    }
+
+    fn end(&mut self, written: Written<O>, now: Instant) {
         match written {
             Written::Done(outcome) => {
                 let calls = self.end_write();
@@ -302,6 +293,10 @@ impl<C: Member, V, O> Group<C, V, O> {
                 self.fail(late, Verdict::Settled(outcome));
             }
         }
+    }
+
+    /// The index is held and was read again, or is not: calls that are still to run are told so.
+    pub fn reheld(&mut self, held: Result<(), O>) {
         match held {
             Ok(()) => self.is_away = false,
             Err(outcome) => {
@@ -375,18 +370,5 @@ impl<C: Member, V, O> Group<C, V, O> {
         self.begin_again();
         self.fail(aborted, Verdict::Aborted);
         true
-    }
-
-    /// Removes the calls that are to run, but are aborted or have waited for too long.
-    fn expire_waiting(&mut self, now: Instant, changed: bool) {
-        for call in mem::take(&mut self.to_run).into_iter().filter(|call| !call.is_gone()) {
-            if call.is_aborted() {
-                self.fail(vec![call], Verdict::Aborted);
-            } else if call.deadline().is_some_and(|deadline| now >= deadline) {
-                self.fail(vec![call], Verdict::TimedOut { changed });
-            } else {
-                self.to_run.push_back(call);
-            }
-        }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::index::file::{IndexFile, UpdateOptions};
 use crate::index::job::{Come, Opened, Origin};
 use crate::job::{After, Job, Step};
@@ -141,6 +141,7 @@ impl Job for EnterJob {
                 self.origin = origin;
                 Step::Again(self, error)
             }
+            Err((_, _, error)) if error.is_link() => Step::Done(Err(error.advise(Advice::Linked))),
             Err((_, _, error)) => Step::Done(Err(error)),
         }
     }

@@ -14,13 +14,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::index::hold::Hold;
 use crate::job::{After, Job, Step};
+use crate::lock::backoff::Backoff;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
 use crate::lock::order;
 use crate::lock::share;
-use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
-use crate::process::{DescriptorBudget, Inside, Key, Places, Slot, Ticket, Turn};
+use crate::process::{DescriptorBudget, Gathering, Inside, Key, Places, Slot, Ticket, Turn};
 use crate::stats;
 use crate::sys;
 use crate::transaction::pending;
@@ -71,9 +71,29 @@ struct Locking {
     held: Vec<(usize, IndexFile)>,
     /// No transaction is to be over first. That is waited for with no lock, because it may be waiting for one.
     is_clear: bool,
-    /// Of all. Calls that wait for a turn have none, or they would keep it from those that can go on.
-    slots: Option<Vec<Slot>>,
+    /// Calls that wait for a turn have none, or they would keep it from those that can go on.
+    shares: Shares,
     backoff: Backoff,
+}
+
+/// What this process may hold of locks, for all indexes of a call. It holds none before it has all of it: who holds some of its locks and
+/// waits for the right to another one would keep this right from those who wait for one of these locks.
+#[derive(Default)]
+struct Shares {
+    held: Option<Vec<Slot>>,
+    gathering: Option<Gathering>,
+    locks: Option<Vec<Slot>>,
+}
+
+impl Shares {
+    /// Whether there is enough for so many.
+    fn suffice(&mut self, count: usize) -> bool {
+        self.held = self.held.take().or_else(|| HELD.take_all(count));
+        if self.held.is_some() && self.locks.is_none() {
+            self.locks = self.gathering.get_or_insert_with(|| share::gather(count)).try_all();
+        }
+        self.locks.is_some()
+    }
 }
 
 /// An index whose turn is waited for.
@@ -126,19 +146,20 @@ impl HoldJob {
     }
 
     /// Begins again a little later, with a new place in the order of calls.
-    fn begin_again(mut self) -> Step<Self> {
+    fn begin_again(self) -> Step<Self> {
         Step::Wait(Box::pin(async move {
             let (waited, timeout) = (self.since.elapsed(), self.options.timeout);
             if waited >= timeout {
                 let path = self.paths.first().cloned().unwrap_or_default();
                 return After::Done(Err(Timeout::ask(waited, Blocker::Lock, &path).await.into()));
             }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE.min(timeout - waited)) => {}
-                () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-            }
-            self.stage = Stage::Called(Ticket::take().inside(self.inside.clone()));
-            After::Run(self)
+            let paused = self.options.cancel.sleep(PAUSE.min(timeout - waited)).await;
+            paused
+                .map(|()| {
+                    let ticket = Ticket::take().inside(self.inside.clone());
+                    Self { stage: Stage::Called(ticket), ..self }
+                })
+                .into()
         }))
     }
 
@@ -223,21 +244,25 @@ impl HoldJob {
             to_lock: wanted.collect(),
             held: Vec::new(),
             is_clear,
-            slots: None,
+            shares: Shares::default(),
             backoff,
         });
         self
     }
 
-    fn lock(mut self, mut locking: Locking) -> Step<Self> {
+    fn lock(self, mut locking: Locking) -> Step<Self> {
         while let Some((at, path, turn)) = locking.to_lock.last() {
             let at = *at;
             let pause = locking.backoff.pause();
             locking.is_clear = locking.is_clear || locking.look();
-            locking.slots = locking.slots.take().or_else(|| HELD.take_all(self.paths.len()));
-            let looked = match locking.slots {
-                Some(_) if locking.is_clear => {
-                    look(path, turn, FileLock::of_update(self.options.in_place), pause.is_ok())
+            let may_lock = locking.is_clear && locking.shares.suffice(self.paths.len());
+            let looked = match &mut locking.shares.locks {
+                Some(slots) if may_lock => {
+                    let mut slot = slots.pop();
+                    let own = FileLock::of_update(self.options.in_place);
+                    let looked = look(path, turn, own, pause.is_ok(), &mut slot);
+                    slots.extend(slot);
+                    looked
                 }
                 _ => Ok(Look::Busy),
             };
@@ -261,7 +286,8 @@ impl HoldJob {
                 (Err(_), Some(error)) => return Step::Done(Err(self.of(at, error))),
                 (Err(waited), None) => {
                     let path = path.clone();
-                    let blocker = if locking.slots.is_some() { share::blocker() } else { Blocker::OwnLocks };
+                    let blocker =
+                        if may_lock || !locking.is_clear { Blocker::Lock } else { Blocker::OwnLocks };
                     return Step::Wait(Box::pin(async move {
                         let timeout = Timeout::ask(waited, blocker, &path).await;
                         After::Done(Err(self.of(at, timeout.into())))
@@ -269,35 +295,27 @@ impl HoldJob {
                 }
             };
             return Step::Wait(Box::pin(async move {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-                }
-                self.stage = Stage::Locking(locking);
-                After::Run(self)
+                let paused = self.options.cancel.sleep(pause).await;
+                paused.map(|()| Self { stage: Stage::Locking(locking), ..self }).into()
             }));
         }
         let mut holds: Vec<Option<Hold>> = self.paths.iter().map(|_| None).collect();
-        for ((at, index), slot) in locking.held.into_iter().zip(locking.slots.into_iter().flatten()) {
+        for ((at, index), slot) in locking.held.into_iter().zip(locking.shares.held.into_iter().flatten()) {
             holds[at] = Some(Hold::new(index, slot));
         }
         self.held(holds.into_iter().flatten().collect(), locking.backoff)
     }
 
     /// Waits for blocking calls that are in the midst of writing one of the indexes.
-    fn held(mut self, holds: Vec<Hold>, mut backoff: Backoff) -> Step<Self> {
+    fn held(self, holds: Vec<Hold>, mut backoff: Backoff) -> Step<Self> {
         let Some(at) = holds.iter().position(Hold::is_being_written) else {
             stats::waited(self.since.elapsed(), 1);
             return Step::Done(Ok(holds));
         };
         match backoff.pause() {
             Ok(pause) => Step::Wait(Box::pin(async move {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = self.options.cancel.cancelled() => return After::Done(Err(ErrorKind::Aborted.into())),
-                }
-                self.stage = Stage::Held(holds, backoff);
-                After::Run(self)
+                let paused = self.options.cancel.sleep(pause).await;
+                paused.map(|()| Self { stage: Stage::Held(holds, backoff), ..self }).into()
             })),
             Err(waited) => {
                 let path = holds[at].path().to_owned();

@@ -11,9 +11,9 @@ use crate::index::file::IndexFile;
 use crate::index::hold::Hold;
 use crate::index::hold_job::{HELD, HoldOptions};
 use crate::job::Retry;
+use crate::lock::backoff::Backoff;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
-use crate::lock::sidecar::Backoff;
 use crate::lock::wait::{Look, look};
 use crate::process::{Inside, Turn};
 use crate::stats;
@@ -76,7 +76,7 @@ fn attempt(path: &Path, options: &HoldOptions, inside: &Inside) -> Result<Option
         let pause = backoff.pause();
         let mut blocker = Blocker::OwnLocks;
         if let Some(slot) = HELD.take_all(1).and_then(|mut slots| slots.pop()) {
-            match look(&path, &turn, FileLock::of_update(options.in_place), pause.is_ok())? {
+            match look(&path, &turn, FileLock::of_update(options.in_place), pause.is_ok(), &mut None)? {
                 Look::Ours(lock, target) => {
                     let hold = Hold::new(IndexFile::new(lock, turn, target), slot);
                     if hold.is_being_written() {

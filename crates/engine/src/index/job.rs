@@ -182,6 +182,13 @@ impl Job for OpenJob {
                 drop(index);
                 self.run()
             }
+            // It has become a link since its path was followed.
+            Err((index, origin, error)) if index.is_linked(&error) => {
+                self.stage = Stage::Called(Ticket::take().inside(origin.inside.clone()));
+                self.origin = origin;
+                drop(index);
+                self.run()
+            }
             Ok(opened) => {
                 stats::waited(waited, opened.origin.calls());
                 Step::Done(Ok(Come::Open(Box::new(opened))))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cancel::Cancel;
 use crate::data::Data;
 use crate::dir::{Resolve, Target};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::index::aside;
 use crate::index::file;
 use crate::index::job::Opened;
@@ -30,6 +30,8 @@ pub struct MendJob {
     stamp: String,
     options: UpdateOptions,
     cancel: Cancel,
+    /// If the lock is lost.
+    advice: Advice,
 }
 
 /// What was done.
@@ -48,7 +50,13 @@ impl MendJob {
         options: UpdateOptions,
         cancel: Cancel,
     ) -> Self {
-        Self { opened, given, with, stamp, options, cancel }
+        Self { opened, given, with, stamp, options, cancel, advice: Advice::TakeAgain }
+    }
+
+    /// Its lock was taken for this call.
+    #[must_use]
+    pub fn with_its_own_lock(self) -> Self {
+        Self { advice: Advice::Repeat, ..self }
     }
 
     fn mend(&mut self) -> Result<Option<Mended>> {
@@ -106,7 +114,7 @@ impl Job for MendJob {
                 if matches!(mended, Ok(Some(_))) {
                     stats::recovered();
                 }
-                Step::Done(mended)
+                Step::Done(mended.map_err(|error| error.of_lost_lock(self.advice)))
             }
         }
     }

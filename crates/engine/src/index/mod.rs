@@ -21,6 +21,8 @@ pub mod number;
 pub mod options;
 pub mod patch_job;
 pub mod read_job;
+pub mod reopen_job;
+mod replacement;
 pub mod restore_job;
 pub(crate) mod same;
 pub(crate) mod seek;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target, names};
-use crate::error::{Error, Named, Result};
+use crate::error::{Advice, Error, Named, Result};
 use crate::index::aside;
 use crate::index::file;
 use crate::index::generations;
@@ -84,12 +84,15 @@ impl RestoreJob {
             self.has_begun = true;
             let aside = aside::set_aside(target, old, &self.stamp, &self.options.commit, &cancel)?;
             let aside = aside.ok_or_else(changed)?;
-            let settled = index.replace(&mut text, snapshot, &self.options, &cancel)?.ok_or_else(changed)?;
-            return Ok(Restored {
-                receipt: settled.in_place()?,
-                is_kept: false,
-                aside: Some(aside.path(&self.given)),
-            });
+            let path = aside.path(&self.given);
+            let replaced = index.replace(&mut text, snapshot, &self.options, &cancel);
+            let settled = replaced.and_then(|settled| settled.ok_or_else(changed));
+            if let (Err(error), Some(old)) = (&settled, &*snapshot)
+                && !error.committed()
+            {
+                aside.undo(target, old);
+            }
+            return Ok(Restored { receipt: settled?.in_place()?, is_kept: false, aside: Some(path) });
         }
         let is_same = old.says(&text, &self.options, &cancel)?;
         self.has_begun = true;
@@ -193,7 +196,7 @@ impl Job for RestoreJob {
     fn run(mut self) -> Step<Self> {
         match self.restore() {
             Err(error) if error.is_transient() && !self.has_begun => Step::Again(self, error),
-            restored => Step::Done(restored),
+            restored => Step::Done(restored.map_err(|error| error.of_lost_lock(Advice::Repeat))),
         }
     }
 }

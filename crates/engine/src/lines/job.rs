@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::dir::place::moved;
@@ -17,7 +17,7 @@ use crate::lines::group::{Group, Seat, Told, Wish};
 use crate::lines::options::{AppendOptions, Torn};
 
 use crate::lock::index_lock::FileLock;
-use crate::lock::wait::{self, Wait, Waited};
+use crate::lock::wait::{self, Again, Wait, Waited};
 use crate::process::{Called, Inside, Ticket};
 use crate::transaction::pending::{self, Look};
 
@@ -232,11 +232,12 @@ impl Origin {
         self.moves += 1;
         self.torn = None;
         // Before the turn is passed on, and so before all calls that wait for it.
-        let place = self.ticket().join(target.key());
+        let again = Again::Turn(self.ticket().join(target.key()));
         drop(old);
-        let (real, never) = (target.real_path(), Cancel::default());
+        let (real, since, never) = (target.real_path(), Instant::now(), Cancel::default());
         Step::Wait(Box::pin(async move {
-            let stage = match wait::reopen(place, &real, FileLock::AsWell, self.timeout, &never).await {
+            let stage = match wait::reopen(again, &real, FileLock::AsWell, since, self.timeout, &never).await
+            {
                 Ok(Waited::Open(file)) => Stage::Ready(file, group),
                 Ok(_) => Stage::Moved(None, group),
                 Err(error) => return After::Done(Ok(group.settle(Err(error), None))),

@@ -4,6 +4,7 @@
 use crate::dir::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::sidecar::{Lock, Taking};
+use crate::process::Slot;
 use crate::steps::{self, Step};
 use crate::sys;
 use crate::transaction::recover;
@@ -36,7 +37,7 @@ fn is_never_locked(error: &Error) -> bool {
 /// The locks of an index, held until this is dropped.
 #[derive(Debug)]
 pub struct IndexLock {
-    _sidecar: Option<Lock>,
+    sidecar: Option<Lock>,
     file: Option<InPlace>,
 }
 
@@ -46,28 +47,47 @@ impl IndexLock {
     /// # Errors
     /// Those of [`Lock::try_acquire`].
     pub fn try_acquire(target: &Target, own: FileLock, taking: Taking) -> Result<Option<Self>> {
+        Self::try_with(target, own, taking, &mut None)
+    }
+
+    /// As [`IndexLock::try_acquire`], with a slot that was gathered before, if there is one. It stays with the caller, unless the lock is ours.
+    ///
+    /// # Errors
+    /// Those of [`IndexLock::try_acquire`].
+    pub fn try_with(
+        target: &Target,
+        own: FileLock,
+        taking: Taking,
+        slot: &mut Option<Slot>,
+    ) -> Result<Option<Self>> {
         let _during = steps::begin(Step::Lock);
-        let sidecar = match recover::take_index(target, taking, &mut None) {
+        let sidecar = match recover::take_index(target, taking, slot) {
             Ok(None) => return Ok(None),
             sidecar => sidecar,
         };
         if own == FileLock::No {
-            return Ok(Some(Self { _sidecar: sidecar?, file: None }));
+            return Ok(Some(Self { sidecar: sidecar?, file: None }));
         }
+        // Another call may have the lock of the file, by another of its names.
+        let is_in_the_way =
+            |error: &Error| error.is_transient() || own == FileLock::AsWell && !is_never_locked(error);
         let file = match InPlace::open(target) {
-            Ok(None) => return Ok(None),
-            Err(error) if error.is_transient() => return Err(error),
-            // Another call may have its lock, by another of its names.
-            Err(error) if own == FileLock::AsWell && !is_never_locked(&error) => return Err(error),
+            Ok(Some(file)) => Some(file),
             // What cannot be overwritten may well be replaced; if not, it is opened again.
-            opened => opened.ok().flatten(),
+            Err(error) if !is_in_the_way(&error) => None,
+            busy => {
+                if let Ok(Some(lock)) = sidecar {
+                    *slot = lock.release();
+                }
+                return busy.map(|_| None);
+            }
         };
         match sidecar {
             // Where none can be made nobody has one.
             Err(error) if own == FileLock::Suffices && file.is_some() && error.needs_in_place() => {
-                Ok(Some(Self { _sidecar: None, file }))
+                Ok(Some(Self { sidecar: None, file }))
             }
-            sidecar => Ok(Some(Self { _sidecar: sidecar?, file })),
+            sidecar => Ok(Some(Self { sidecar: sidecar?, file })),
         }
     }
 
@@ -82,8 +102,60 @@ impl IndexLock {
         }
     }
 
+    /// Whether another call may have the lock as well: see [`Lock::is_lost`].
+    ///
+    /// # Errors
+    /// Those of [`Lock::is_lost`].
+    pub fn is_lost(&self) -> Result<bool> {
+        self.sidecar.as_ref().map_or(Ok(false), Lock::is_lost)
+    }
+
     /// The index, open to be overwritten, if that may be done.
     pub fn file(&self) -> Option<&InPlace> {
         self.file.as_ref()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::dir::Resolve;
+    use crate::lock::share;
+
+    #[test]
+    fn a_slot_that_was_gathered_stays_with_a_call_that_can_make_no_lock_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        std::fs::write(&path, "{}").unwrap();
+        std::fs::create_dir(dir.path().join(".index.json.lock")).unwrap();
+        let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(sys::try_lock(&other).unwrap());
+        let mut slot = share::gather(1).try_all().unwrap().pop();
+        let tried = IndexLock::try_with(&target, FileLock::Suffices, Taking::Now, &mut slot);
+        assert!(tried.unwrap().is_none());
+        assert!(slot.is_some());
+    }
+
+    #[test]
+    fn a_slot_that_was_gathered_stays_with_a_call_whose_file_is_locked_by_another_of_its_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.json");
+        std::fs::write(&path, "{}").unwrap();
+        let target = Target::resolve(&path, Resolve { mkdir: false, exclusive: false }).unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(sys::try_lock(&other).unwrap());
+        let mut slot = share::gather(1).try_all().unwrap().pop();
+        let mut take = || IndexLock::try_with(&target, FileLock::AsWell, Taking::Now, &mut slot).unwrap();
+        assert!(take().is_none());
+        drop(other);
+        let held = take().unwrap();
+        assert!(held.file().is_some() && !held.is_lost().unwrap());
+        std::fs::remove_file(dir.path().join(".index.json.lock")).unwrap();
+        assert!(held.is_lost().unwrap());
+        assert!(slot.is_none());
     }
 }

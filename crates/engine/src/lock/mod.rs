@@ -15,6 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod backoff;
 mod foreign;
 pub mod holder;
 pub mod index_lock;

@@ -14,20 +14,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dir::{Directory, Target, names};
 use crate::error::{Advice, Error, ErrorKind, Named, Result};
+use crate::lock::backoff::LONGEST_WAIT;
 use crate::lock::foreign::is_foreign;
 use crate::lock::holder::{Holder, LONGEST_LOCK, LONGEST_RECORD};
 use crate::lock::share;
 use crate::mutant::{Step, leaves_out};
 use crate::process::sync::between_calls;
 use crate::process::{Key, Slot, lock};
-use crate::sys::{self, Dir, Kind, Stat};
+use crate::sys::{self, Dir, FileId, Kind, Stat};
 
-/// The first pause of a waiter; each one after it is half as long again.
-const FIRST_WAIT: Duration = Duration::from_micros(500);
-/// The longest pause: a release is noticed after this at the latest.
-const LONGEST_WAIT: Duration = Duration::from_millis(3);
-/// A call that does not wait looks again for so long: whoever only looks whether a lock is free has it for an instant.
-const GLANCE: Duration = Duration::from_millis(1);
 /// Each round means that another process held and released the lock meanwhile, so there is progress.
 const ROUNDS: usize = 16;
 
@@ -47,9 +42,10 @@ pub struct Lock {
     dir: Arc<Directory>,
     name: OsString,
     file: File,
+    id: FileId,
     /// The file is not removed when the lock is released.
     stays: bool,
-    _slot: Option<Slot>,
+    slot: Option<Slot>,
 }
 
 /// What came of trying to get a lock.
@@ -111,6 +107,11 @@ impl Lock {
                 Opened::Changed => continue,
                 Opened::Closed => return Ok(Tried::Busy),
             };
+            let undo = || {
+                if is_new {
+                    drop(target.dir.unlink(name));
+                }
+            };
             between_calls();
             match sys::try_lock(&file) {
                 Ok(true) => between_calls(),
@@ -120,36 +121,31 @@ impl Lock {
                     return Ok(Tried::Busy);
                 }
                 Err(error) => {
-                    if is_new {
-                        drop(target.dir.unlink(name));
-                    }
+                    undo();
                     return Err(not_locked(error));
                 }
             }
-            let held = |slot: &mut Option<Slot>, file| Self {
+            let Some(id) = seen(Dir::stat_file(&file)).inspect_err(|_| undo())?.map(|(_, seen)| seen.id)
+            else {
+                continue;
+            };
+            let held = |slot: &mut Option<Slot>, file, id| Self {
                 dir: target.dir.clone(),
                 name: name.to_owned(),
                 file,
+                id,
                 stays: taking == Taking::ToRecover,
-                _slot: slot.take(),
+                slot: slot.take(),
             };
             // Another machine may have replaced the index, and this file, since the directory was last opened here.
             if target.dir.file_system().network.is_some()
                 && let Err(error) = target.open_anew()
             {
-                drop(held(slot, file));
+                drop(held(slot, file, id));
                 return Err(error);
             }
-            let is_same = match target.dir.is_same(name, &file) {
-                Err(error) if error.raw_os_error() == Some(sys::ESTALE) => false,
-                Err(error) => {
-                    if is_new {
-                        drop(target.dir.unlink(name));
-                    }
-                    return Err(error).named("stat");
-                }
-                Ok(is_same) => is_same,
-            };
+            let named = seen(target.dir.stat(name)).inspect_err(|_| undo())?.flatten();
+            let is_same = named.is_some_and(|named| named.version.id == id);
             if is_same || leaves_out(Step::LockIdentity) {
                 if taking != Taking::ToRecover {
                     if !is_new
@@ -162,10 +158,35 @@ impl Lock {
                     let holder = Holder::this();
                     if is_new { holder.write(&file) } else { holder.write_over(&file) }
                 }
-                return Ok(Tried::Ours(held(slot, file)));
+                return Ok(Tried::Ours(held(slot, file, id)));
             }
         }
         Ok(Tried::Busy)
+    }
+
+    /// Whether another program has removed or replaced the lock file, so that another call may have the lock as well. (Windows: one that is
+    /// removed as soon as it is closed keeps others from its name until then.) It is looked at right before what the lock is for becomes visible.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn is_lost(&self) -> Result<bool> {
+        if leaves_out(Step::LockIdentity) {
+            return Ok(false);
+        }
+        let is_named = match self.is_named() {
+            Err(error) if error.errno_of("stat").is_some_and(sys::is_being_removed) => Ok(true),
+            is_named => is_named,
+        };
+        is_named.map(|is_named| !is_named).map_err(|error| match self.dir.path() {
+            Ok(dir) => error.about(dir.join(&self.name)),
+            Err(_) => error.about(&self.name),
+        })
+    }
+
+    /// Whether the file has its name.
+    fn is_named(&self) -> Result<bool> {
+        let named = seen(self.dir.stat(&self.name))?.flatten();
+        Ok(named.is_some_and(|named| named.version.id == self.id))
     }
 
     /// Says that a transaction is about to be committed, whose root is `up` directories up: who gets the lock after this
@@ -174,6 +195,11 @@ impl Lock {
         if !leaves_out(Step::LockPointer) {
             Holder::point_to_root(&self.file, up);
         }
+    }
+
+    /// Lets the lock go, and keeps the right to have one.
+    pub fn release(mut self) -> Option<Slot> {
+        self.slot.take()
     }
 
     /// Lets the lock go, and leaves what it says to the next holder.
@@ -186,36 +212,6 @@ impl Lock {
         // A file that cannot be removed would lead all who come after it to a recovery.
         drop(self.file.set_len(0));
         self.stays = false;
-    }
-}
-
-/// How long to wait until the next attempt.
-pub struct Backoff {
-    next: Duration,
-    since: Instant,
-    timeout: Duration,
-}
-
-impl Backoff {
-    /// For a call that has waited since `since`, and waits for `timeout` in all.
-    pub fn new(since: Instant, timeout: Duration) -> Self {
-        let timeout = if timeout.is_zero() { GLANCE } else { timeout };
-        Self { next: FIRST_WAIT, since, timeout }
-    }
-
-    /// The next pause.
-    ///
-    /// # Errors
-    /// How long the call has waited, when the time is up.
-    pub fn pause(&mut self) -> std::result::Result<Duration, Duration> {
-        let waited = self.since.elapsed();
-        if waited >= self.timeout {
-            return Err(waited);
-        }
-        // Jitter, or processes that started together would retry in lockstep.
-        let pause = self.next.mul_f64(0.5 + fastrand::f64() / 2.0).min(self.timeout - waited);
-        self.next = (self.next * 3 / 2).min(LONGEST_WAIT);
-        Ok(pause)
     }
 }
 
@@ -255,6 +251,14 @@ fn open(dir: &Directory, name: &OsStr) -> Result<Opened> {
     }
 }
 
+/// What the system says of the lock file; `None`: it is gone, and its number with it.
+fn seen<T>(found: io::Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.raw_os_error() == Some(sys::ESTALE) => Ok(None),
+        found => found.map(Some).named("stat"),
+    }
+}
+
 /// flock(2) failed.
 pub fn not_locked(error: io::Error) -> Error {
     match error.raw_os_error() {
@@ -280,7 +284,7 @@ impl Drop for Lock {
             yield_until.insert(key, now + LONGEST_WAIT);
         }
         // Removed first, released then: the other way round, the next holder's file would be removed.
-        if !self.stays && self.dir.is_same(&self.name, &self.file).unwrap_or(false) {
+        if !self.stays && self.is_named().unwrap_or(false) {
             between_calls();
             drop(self.dir.unlink(&self.name));
         }
@@ -302,24 +306,7 @@ mod tests {
 
     use super::*;
     use crate::dir::Resolve;
-
-    #[test]
-    fn a_waiter_looks_again_soon_however_long_it_has_waited() {
-        let mut wait = Backoff::new(Instant::now(), Duration::from_secs(3600));
-        let pauses: Vec<_> = (0..100).map(|_| wait.pause().unwrap()).collect();
-        assert!(pauses[0] <= FIRST_WAIT);
-        assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(3)));
-        // But it does not keep the processor busy.
-        assert!(pauses[10..].iter().all(|pause| *pause >= LONGEST_WAIT / 2));
-    }
-
-    #[test]
-    fn a_call_that_does_not_wait_looks_again_at_once() {
-        let mut wait = Backoff::new(Instant::now(), Duration::ZERO);
-        assert!(wait.pause().unwrap() <= GLANCE);
-        std::thread::sleep(GLANCE);
-        assert!(wait.pause().is_err());
-    }
+    use crate::lock::backoff::{Backoff, FIRST_WAIT};
 
     #[test]
     fn a_lock_that_many_want_has_one_holder_at_a_time_and_no_error() {

@@ -7,11 +7,12 @@ use crate::cancel::Cancel;
 use crate::dir::{Resolve, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
+use crate::lock::backoff::Backoff;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::{FileLock, IndexLock};
 use crate::lock::share;
-use crate::lock::sidecar::{Backoff, Taking};
-use crate::process::{Called, FollowerPlace, Place, Turn};
+use crate::lock::sidecar::Taking;
+use crate::process::{Called, FollowerPlace, Place, Slot, Turn};
 use crate::steps::{self, Step};
 use crate::transaction::pending;
 
@@ -36,11 +37,23 @@ pub async fn open(
             None => return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into()),
         },
     };
+    lock(turn, path, own, since, timeout, cancel).await
+}
+
+/// Waits for the lock, for `timeout` from `since` on.
+async fn lock(
+    turn: Turn,
+    path: &Path,
+    own: FileLock,
+    since: Instant,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> Result<Waited> {
     let _during = steps::begin(Step::Lock);
     let mut wait = Backoff::new(since, timeout);
     loop {
         let pause = wait.pause();
-        let obstacle = match look(path, &turn, own, pause.is_ok()) {
+        let obstacle = match look(path, &turn, own, pause.is_ok(), &mut None) {
             Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
             Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
             Ok(Look::Busy) => None,
@@ -53,10 +66,7 @@ pub async fn open(
             (Err(_), Some(error)) => return Err(error),
             (Err(waited), None) => return Err(Timeout::ask(waited, share::blocker(), path).await.into()),
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        }
+        cancel.sleep(pause).await?;
     }
 }
 
@@ -98,27 +108,30 @@ pub async fn enqueue(
     }
 }
 
-/// As [`open`], for a call that has had the file of another directory, and that no other may take along.
+/// As [`open`], for calls that have had an index and that no other may take along. They wait for `timeout` from `since` on.
 ///
 /// # Errors
 /// As [`open`].
 pub async fn reopen(
-    mut place: Place,
+    again: Again,
     path: &Path,
     own: FileLock,
+    since: Instant,
     timeout: Duration,
     cancel: &Cancel,
 ) -> Result<Waited> {
-    let since = Instant::now();
-    let turn = tokio::select! {
-        biased;
-        turn = place.turn() => turn?,
-        () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        () = tokio::time::sleep(timeout) => {
-            return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into());
-        }
+    let turn = match again {
+        Again::Lock(turn) => turn,
+        Again::Turn(mut place) => tokio::select! {
+            biased;
+            turn = place.turn() => turn?,
+            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+            () = tokio::time::sleep(timeout.saturating_sub(since.elapsed())) => {
+                return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into());
+            }
+        },
     };
-    open(path, Wait::Lock(turn), own, timeout, cancel).await
+    lock(turn, path, own, since, timeout, cancel).await
 }
 
 /// What a waiting call sees.
@@ -132,11 +145,17 @@ pub enum Look {
 }
 
 /// Takes the lock for a call that has the turn, if it is free. It is left to others only while the call can wait, not at its
-/// last look.
+/// last look. `slot`: as [`IndexLock::try_with`] has it.
 ///
 /// # Errors
-/// Those of [`IndexLock::try_acquire`].
-pub fn look(path: &Path, turn: &Turn, own: FileLock, can_wait: bool) -> Result<Look> {
+/// Those of [`IndexLock::try_with`].
+pub fn look(
+    path: &Path,
+    turn: &Turn,
+    own: FileLock,
+    can_wait: bool,
+    slot: &mut Option<Slot>,
+) -> Result<Look> {
     let target = match Target::resolve(path, Resolve { mkdir: false, exclusive: false }) {
         Ok(target) if target.key() == *turn.key() => target,
         Err(error) if error.is_transient() => return Err(error),
@@ -146,7 +165,7 @@ pub fn look(path: &Path, turn: &Turn, own: FileLock, can_wait: bool) -> Result<L
         return Ok(Look::Busy);
     }
     let taking = if can_wait { Taking::Fairly } else { Taking::Now };
-    Ok(match IndexLock::try_acquire(&target, own, taking)? {
+    Ok(match IndexLock::try_with(&target, own, taking, slot)? {
         Some(lock) => Look::Ours(lock, target),
         None => Look::Busy,
     })
@@ -169,6 +188,15 @@ pub enum Wait {
     /// Its place in this process's queue; then for the lock.
     Turn(FollowerPlace),
     /// The lock; the turn has come.
+    Lock(Turn),
+}
+
+/// What calls wait for that have had an index.
+#[derive(Debug)]
+pub enum Again {
+    /// Their place in the queue of another one; then for its lock.
+    Turn(Place),
+    /// A new lock; the turn is that of both.
     Lock(Turn),
 }
 

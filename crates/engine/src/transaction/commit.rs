@@ -42,7 +42,7 @@ pub enum Attempt {
 pub fn stage(root: &Root, items: &mut [Item], flush: bool, cancel: &Cancel) -> Result<Vec<usize>> {
     for (at, item) in items.iter_mut().enumerate() {
         match item.look_first() {
-            Err(_) if !item.is_in_place() => return Ok(vec![at]),
+            Err(error) if !item.is_in_place() || error.is_link() => return Ok(vec![at]),
             looked => looked.map_err(|error| error.of_entry(at))?,
         }
     }
@@ -95,7 +95,11 @@ pub fn commit(
     let is_moved = are_moved(items);
     let mut changed = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
-        if is_moved[at] || !item.look(flush).map_err(|error| error.of_entry(at))? {
+        let mut is_as_it_was = || match item.look(flush) {
+            Err(error) if error.is_link() => Ok(false),
+            looked => looked.map_err(|error| error.of_entry(at)),
+        };
+        if is_moved[at] || !is_as_it_was()? {
             changed.push(at);
         }
     }
@@ -113,8 +117,7 @@ pub fn commit(
     if ops == 1 {
         // One name is changed at once by itself.
         flush_staged(items, flush, cancel)?;
-        let changed = look_again(items);
-        if !changed.is_empty() {
+        if let Some(changed) = look_again(items, locks)? {
             return Ok(Attempt::Changed(changed));
         }
         publish(root, items, journal.next()).map_err(|failed| failed.1)?;
@@ -141,10 +144,13 @@ pub fn commit(
     if let Err(error) = recorded {
         return Err(take_back(root, items, finished, error));
     }
-    let changed = look_again(items);
-    if !changed.is_empty() {
-        undo(root, items, finished)?;
-        return Ok(Attempt::Changed(changed));
+    match look_again(items, locks) {
+        Ok(None) => {}
+        Ok(Some(changed)) => {
+            undo(root, items, finished)?;
+            return Ok(Attempt::Changed(changed));
+        }
+        Err(error) => return Err(take_back(root, items, finished, error)),
     }
     match publish(root, items, txid) {
         Ok(()) => {}
@@ -190,14 +196,27 @@ fn are_moved(items: &[Item]) -> Vec<bool> {
 }
 
 /// The items that are not what they were any more: what others have written while all was flushed is not to be overwritten
-/// by what was made of the version before.
-fn look_again(items: &[Item]) -> Vec<usize> {
+/// by what was made of the version before. Empty: it is the lock of an index that is not what it was. `None`: all are.
+///
+/// # Errors
+/// Those of [`Lock::is_lost`].
+fn look_again(items: &[Item], locks: &[(Lock, usize)]) -> Result<Option<Vec<usize>>> {
     if leaves_out(Step::LastLook) {
-        return Vec::new();
+        return Ok(None);
     }
     let is_moved = are_moved(items);
     let is_changed = |at: &usize| is_moved[*at] || !items[*at].is_as_expected().unwrap_or(false);
-    (0..items.len()).filter(is_changed).collect()
+    let changed: Vec<_> = (0..items.len()).filter(is_changed).collect();
+    if !changed.is_empty() {
+        return Ok(Some(changed));
+    }
+    // After the files: see `IndexFile`.
+    for (lock, _) in locks {
+        if lock.is_lost()? {
+            return Ok(Some(Vec::new()));
+        }
+    }
+    Ok(None)
 }
 
 /// That what was written is where the caller's paths lead: a directory may be replaced at any time.

@@ -10,9 +10,10 @@ use crate::cancel::Cancel;
 use crate::dir::{Directory, Resolve, Target};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::index::file::{self, Snapshot, UpdateOptions};
+use crate::lock::backoff::Backoff;
 use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::order;
-use crate::lock::sidecar::{Backoff, Lock, Taking};
+use crate::lock::sidecar::{Lock, Taking};
 use crate::process::{Key, Slot, Turn, room_to_read};
 use crate::sys::{self, Dir, Version};
 use crate::transaction::known;
@@ -266,10 +267,7 @@ impl Waiting {
     /// The next pause; or what was waited for in vain.
     pub async fn pause(&mut self, blocker: Blocker, index: &Path, cancel: &Cancel) -> Result<()> {
         match self.backoff.pause() {
-            Ok(pause) => tokio::select! {
-                () = tokio::time::sleep(pause) => Ok(()),
-                () = cancel.cancelled() => Err(ErrorKind::Aborted.into()),
-            },
+            Ok(pause) => cancel.sleep(pause).await,
             Err(waited) => Err(Timeout::ask(waited, blocker, index).await.into()),
         }
     }

@@ -3,13 +3,14 @@
 //! It has a temp name and is locked, as every temp file is, and guarded: if its builder is killed it stays behind, and
 //! the next process that works there sweeps it. No other user may look inside until it is in its place.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
-use crate::dir::{Directory, Failed, Target, names, sweep};
+use crate::dir::made::Made;
+use crate::dir::{Directory, Failed, Target, sweep};
 use crate::error::{Error, ErrorKind, Named, Result};
 use crate::process::flush;
 use crate::process::{retry_transient, spawn_or_skip};
@@ -63,15 +64,16 @@ impl Staging {
                 .map_err(|error| error.about(path))
         });
         let keep = keep.transpose()?;
-        let Made { name, guard, dir, file, mode } = make(target, old.is_some() || options.mode.is_some())?;
+        let made = make(target, old.is_some() || options.mode.is_some())?;
+        let mode = made.dir.stat_self().named("fstat")?.access.mode;
         let staging = Self {
             target: target.clone(),
             keep,
             options: options.clone(),
-            dir: Arc::new(dir),
-            held: Some(file),
-            guard: Some(guard),
-            at: At { dir: target.dir.clone(), name },
+            dir: Arc::new(made.dir),
+            held: Some(made.held),
+            guard: Some(made.with),
+            at: At { dir: target.dir.clone(), name: made.name },
             mode,
             live: true,
         };
@@ -304,44 +306,15 @@ impl Drop for Staging {
     }
 }
 
-/// A directory that is held by its open file.
-struct Made {
-    name: OsString,
-    guard: Guard,
-    dir: Dir,
-    file: File,
-    /// What mode a new one is to have here.
-    mode: u32,
-}
-
-fn make(target: &Target, private: bool) -> Result<Made> {
+fn make(target: &Target, private: bool) -> Result<Made<Guard>> {
     let mode = if private { PRIVATE } else { PUBLIC };
     // Programs get this path, and not all of them can handle one that is not valid Unicode.
     let hint = OsString::from(target.name.to_string_lossy().into_owned());
-    loop {
+    Made::make(&target.dir, &hint, |name| {
         // Without its guard there is no directory, so that is what could not be made.
-        let make = |name: &OsStr| {
-            let guard = Guard::make(&target.dir, name)?;
-            target.dir.make_dir_with(name, mode).map(|()| guard)
-        };
-        let (name, guard) = names::with_temp_name(&hint, make).named("mkdir")?;
-        let opened = target.dir.open_own_child(&name).and_then(|dir| Ok((dir.as_file()?, dir)));
-        let (file, dir) = match opened {
-            Ok(opened) => opened,
-            // A sweeper has found it before it was locked.
-            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => continue,
-            Err(error) => {
-                drop(target.dir.remove_dir(&name));
-                return Err(Error::system("open", error));
-            }
-        };
-        if sys::hold(&file) && target.dir.is_same(&name, &file).named("fstat")? {
-            let mode = dir.stat_self().named("fstat")?.access.mode;
-            return Ok(Made { name, guard, dir, file, mode });
-        }
-        // A sweeper that only looks leaves it there.
-        drop(target.dir.remove_dir(&name));
-    }
+        let guard = Guard::make(&target.dir, name)?;
+        target.dir.make_dir_with(name, mode).map(|()| guard)
+    })
 }
 
 /// The old tree cannot be kept within itself, or in the place of what it is in.

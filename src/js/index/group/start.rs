@@ -15,7 +15,7 @@ use napi::bindgen_prelude::Unknown;
 use super::Group;
 use crate::js::index::call::{Call, Change, Command, Request};
 use crate::js::index::file::{Answer, FileIndex};
-use crate::js::index::held::Replaced;
+use crate::js::index::held::{Held, Now, Outcome, Replaced};
 use crate::js::task;
 use crate::js::value::Result;
 
@@ -53,6 +53,25 @@ where
 /// A worker has written the change of `call`, or has found another index there than it had read: then a group goes on with that.
 fn written_at_once(env: &Env, call: &Rc<Call>, committed: Committed, waited: Duration, answer: Answer) {
     let Replaced { written, held } = FileIndex::replaced(committed, answer, SystemTime::now());
+    match held {
+        Ok(Now::Held(held)) => go_on(env, call, written, Ok(held), waited),
+        Ok(Now::Lost(lost)) => {
+            let Request { deadline, signal, .. } = &call.request;
+            let (until, cancel, call) = (*deadline, signal.cancel(), call.clone());
+            let done = move |env: &Env, held| go_on(env, &call, written, held, waited);
+            (lost.wait)(env, until, cancel, Box::new(done));
+        }
+        Err(outcome) => go_on(env, call, written, Err(outcome), waited),
+    }
+}
+
+fn go_on(
+    env: &Env,
+    call: &Rc<Call>,
+    written: Written<Outcome>,
+    held: std::result::Result<Box<dyn Held>, Outcome>,
+    waited: Duration,
+) {
     let outcome = match (written, held) {
         (written, Ok(held)) => {
             call.follow(env);

@@ -13,12 +13,20 @@ pub struct Fault {
     pub reached: String,
     /// What is wrong, as the end of a sentence that begins with the pointer.
     pub reason: String,
+    /// It is that there is no memory for what is there.
+    pub is_no_memory: bool,
 }
 
 impl Fault {
     /// At the end of `pointer`.
     pub(super) fn at(pointer: &Pointer, reason: impl Into<String>) -> Self {
-        Self { pointer: pointer.to_string(), reached: pointer.to_string(), reason: reason.into() }
+        let pointer = pointer.to_string();
+        Self { reached: pointer.clone(), pointer, reason: reason.into(), is_no_memory: false }
+    }
+
+    /// There is no memory for the value there.
+    pub(super) fn no_memory(pointer: &Pointer) -> Self {
+        Self { is_no_memory: true, ..Self::at(pointer, "leads to a value for which there is no memory") }
     }
 
     /// What the first `depth` steps lead to, `what`, has no place for the next one.
@@ -32,7 +40,7 @@ impl Fault {
             _ => String::new(),
         };
         let reason = format!("leads nowhere: {place} is {what}{lack}");
-        Self { pointer: pointer.to_string(), reached, reason }
+        Self { reached, ..Self::at(pointer, reason) }
     }
 }
 

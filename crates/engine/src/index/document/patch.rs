@@ -87,7 +87,8 @@ impl Document {
             Operation::Append { at, values } => self.append(at, values),
             Operation::Test { at, value } => {
                 let (place, entry) = self.taken(at)?;
-                if is_equal(&self.value_of(place.node, entry), value, numbers) {
+                let found = self.value_of(place.node, entry).ok_or_else(|| Fault::no_memory(at))?;
+                if is_equal(&found, value, numbers) {
                     return Ok(());
                 }
                 Err(Fault::at(at, "has another value than the patch is made for"))
@@ -101,14 +102,14 @@ impl Document {
                     let reason = format!("is inside of '{from}', which is to be moved there");
                     return Err(Fault { reached: from.to_string(), ..Fault::at(at, reason) });
                 }
-                let value = self.value_of(place.node, entry);
+                let value = self.value_of(place.node, entry).ok_or_else(|| Fault::no_memory(from))?;
                 self.remove(place.node, entry);
                 self.touch(&place);
                 self.add(at, value)
             }
             Operation::Copy { from, at } => {
                 let (place, entry) = self.taken(from)?;
-                let value = self.value_of(place.node, entry);
+                let value = self.value_of(place.node, entry).ok_or_else(|| Fault::no_memory(from))?;
                 self.add(at, value)
             }
             Operation::Merge { patch } => self.merge(patch),

@@ -6,6 +6,7 @@ use crate::index::document::Document;
 use crate::index::document::node::Kind;
 use crate::index::document::out::Out;
 use crate::index::tokens::{Token, Tokens};
+use crate::process::try_room;
 
 /// How what is new is laid out at its place.
 #[derive(Clone, Debug)]
@@ -81,9 +82,9 @@ impl Style {
 }
 
 impl Document {
-    /// The text of an entry's value as it is now, however it is laid out.
-    pub(super) fn value_of(&self, node: usize, at: usize) -> Arc<str> {
-        let mut out = Vec::new();
+    /// The text of an entry's value as it is now, however it is laid out. `None`: there is no memory for it.
+    pub(super) fn value_of(&self, node: usize, at: usize) -> Option<Arc<str>> {
+        let mut out = Out::default();
         // An entry, or the end of a container.
         let mut rest = vec![Part::Value(node, at)];
         while let Some(part) = rest.pop() {
@@ -115,8 +116,15 @@ impl Document {
                 }
             }
         }
-        String::from_utf8_lossy(&out).into()
+        shared(&String::from_utf8_lossy(&out.into_bytes()?))
     }
+}
+
+/// A copy to be shared. `None`: there is no memory for it.
+pub(super) fn shared(text: &str) -> Option<Arc<str>> {
+    // What is made to be shared cannot be refused. What has had room a moment ago has it, unless another thread was faster.
+    drop(try_room::<u8>(text.len())?);
+    Some(text.into())
 }
 
 enum Part {

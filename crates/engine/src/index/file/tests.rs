@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::blocking;
-use crate::index::commit_job::{CommitJob, Committed};
+use crate::index::commit_job::{CommitJob, Committed, Now};
 use crate::index::document::{Operation, Pointer};
 use crate::index::group::Written;
 use crate::index::job::{Come, OpenJob, Opened};
@@ -39,9 +39,10 @@ fn patch(mut opened: Opened, pointer: &str, value: &str) -> Opened {
     let set = Operation::Set { at: Pointer::parse(pointer).unwrap(), value: value.into() };
     document.apply(&[set], Numbers::Strict).unwrap();
     let job = CommitJob::patched(opened, document, UpdateOptions::default(), true, Cancel::default());
-    let Committed { written, opened } = blocking::run(job).unwrap();
+    let Committed { written, now } = blocking::run(job).unwrap();
     assert!(matches!(written, Written::Done(outcome) if outcome.is_ok()));
-    opened.unwrap_or_else(|failed| panic!("{failed:?}"))
+    let Now::Open(opened) = now else { panic!("it is not open") };
+    *opened
 }
 
 fn tables(opened: &Opened) -> usize {

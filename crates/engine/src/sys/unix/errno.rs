@@ -22,6 +22,11 @@ pub fn is_held(_errno: i32) -> bool {
     false
 }
 
+/// Whether the file is still there and will not be: a name is free at once here.
+pub fn is_being_removed(_errno: i32) -> bool {
+    false
+}
+
 /// Errors that say that a disk, or a user's part of it, is full.
 pub fn is_full(errno: i32) -> bool {
     matches!(errno, libc::ENOSPC | libc::EDQUOT)

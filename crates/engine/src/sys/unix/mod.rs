@@ -23,8 +23,8 @@ pub use dir::{Dir, id_at};
 pub use durability::{close, flush_and_close_copy, reserve, start_write_back, sync_file};
 pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR,
-    ENOTEMPTY, EPERM, ESTALE, EXDEV, cannot_exchange, cannot_link, has_no_locks, is_full, is_held,
-    is_transient,
+    ENOTEMPTY, EPERM, ESTALE, EXDEV, cannot_exchange, cannot_link, has_no_locks, is_being_removed, is_full,
+    is_held, is_transient,
 };
 pub use file_system::{file_system_number, is_durable};
 pub use identity::FileId;

@@ -97,6 +97,11 @@ pub fn is_held(errno: i32) -> bool {
     matches!(errno, SHARING_VIOLATION | LOCK_VIOLATION | DELETE_PENDING)
 }
 
+/// Whether the file is removed as soon as all its handles are closed, and nobody can make one of its name before.
+pub fn is_being_removed(errno: i32) -> bool {
+    errno == DELETE_PENDING
+}
+
 /// ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED.
 pub fn is_full(errno: i32) -> bool {
     matches!(errno, 39 | 112 | 1295)
@@ -128,6 +133,7 @@ mod tests {
         };
         let removed = failed(STATUS_DELETE_PENDING);
         assert!(removed.raw_os_error().is_some_and(is_transient));
+        assert!(removed.raw_os_error().is_some_and(is_being_removed));
         assert_eq!(posix_errno(&removed), 4082);
         // Only what could be one or the other is looked at.
         assert_eq!(told_apart(io::Error::from_raw_os_error(ENOENT)).raw_os_error(), Some(ENOENT));

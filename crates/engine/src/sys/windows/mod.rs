@@ -17,7 +17,8 @@ pub use std::convert::Infallible as Detached;
 pub use dir::{Dir, id_at};
 pub use errno::{
     EAGAIN, EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR,
-    ENOTEMPTY, EPERM, ESTALE, EXDEV, cannot_link, has_no_locks, is_full, is_held, is_transient,
+    ENOTEMPTY, EPERM, ESTALE, EXDEV, cannot_link, has_no_locks, is_being_removed, is_full, is_held,
+    is_transient,
 };
 pub use identity::FileId;
 pub use lock::{try_lock, try_lock_shared, unlock};

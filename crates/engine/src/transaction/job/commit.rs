@@ -14,8 +14,8 @@ use crate::index::format::Format;
 use crate::index::json;
 use crate::index::text::laid_out;
 use crate::job::{Job, Step};
+use crate::lock::backoff::Backoff;
 use crate::lock::holder::{Blocker, Timeout};
-use crate::lock::sidecar::Backoff;
 use crate::process::{copy_text, retry_transient};
 use crate::stats;
 use crate::steps;
@@ -183,10 +183,7 @@ async fn lock_root(
                 return Err(Timeout { lock: Some(root.lock_path()), ..none }.into());
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-        }
+        cancel.sleep(pause).await?;
         match root.try_lock_in_turn(&mut waiting) {
             Ok(Some(lock)) => return Ok(lock),
             Err(error) if !error.is_transient() => return Err(error),

@@ -66,6 +66,8 @@ pub struct Locked {
     pub stale: Vec<usize>,
     /// Each index has the text that was expected of it.
     pub is_expected: bool,
+    /// The name of an index has become a link since its path was followed: the lock is not that of the file to which it leads.
+    pub is_linked: bool,
     /// From the call on.
     pub waited: Duration,
 }
@@ -195,10 +197,11 @@ impl Lock {
 
     fn read(self, session: Session) -> Step<LockJob> {
         let mut indexes = Vec::new();
-        let mut is_expected = true;
+        let (mut is_expected, mut is_linked) = (true, false);
         for ToUpdate { at, options, patch, expected } in &self.indexes {
             match transient(session.read(*at, options)) {
                 Ok(mut read) => {
+                    is_linked |= read.as_ref().is_err_and(Error::is_link);
                     if let Some(expected) = expected {
                         is_expected &= matches!(&read, Ok(Some(now)) if now.is(expected));
                     }
@@ -221,7 +224,7 @@ impl Lock {
         }
         let waited = self.since.elapsed();
         stats::waited(waited, 1);
-        Step::Done(Ok(Locked { session, indexes, stale, is_expected, waited }))
+        Step::Done(Ok(Locked { session, indexes, stale, is_expected, is_linked, waited }))
     }
 }
 

@@ -312,3 +312,31 @@ fn a_write_waits_for_ever_for_a_call_without_a_limit() {
     scene.expect(["write [1, 2]"]);
     assert_eq!(scene.group.times(), Times { first: Some(scene.now + MOMENT), last: None });
 }
+
+#[test]
+fn while_an_index_is_to_be_had_again_each_call_waits_for_as_long_as_it_wants() {
+    let mut scene = Scene::with_deadline(4, Some(MOMENT));
+    scene.call(2).deadline.set(Some(scene.now + MOMENT * 2));
+    scene.call(4).deadline.set(None);
+    for number in 1..=4 {
+        scene.succeeds(number);
+    }
+    scene.expect(["write [1, 2, 3, 4]"]);
+    scene.call(3).aborted.set(true);
+    scene.group.lost(Written::Changed, scene.now);
+    scene.expect(["tell [3] aborted"]);
+    scene.expect_nothing();
+    scene.after(MOMENT);
+    scene.group.overdue(None, scene.now);
+    scene.expect(["tell [1] timed out"]);
+    scene.expect_nothing();
+    assert_eq!(scene.group.waiting().map(|call| call.0.number).collect::<Vec<_>>(), [2, 4]);
+    scene.group.reheld(Ok(()));
+    scene.succeeds(2);
+    scene.succeeds(4);
+    scene.expect(["write [2, 4]"]);
+    scene.group.lost(Written::Changed, scene.now);
+    scene.expect_nothing();
+    scene.group.reheld(Err("gone"));
+    scene.expect(["tell [2, 4] gone"]);
+}
