@@ -1,7 +1,8 @@
 // An index whose name becomes a symbolic link after its lock was taken: it is another file by then, with another lock.
 
-import { rmSync, symlinkSync } from 'node:fs'
+import { lstatSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { acquireIndexLock, atomicIndexUpdate, atomicTransaction } from '@pipeline/atomic'
 import { expect } from 'vitest'
 import { names } from '../helpers/files'
@@ -136,4 +137,38 @@ test('is refused under a lock that outlives the call, with what to do', async ({
   }
   await lock.release()
   expect(readJson(join(dir, 'other.json'))).toEqual({ n: 10 })
+})
+
+test('after a part of a group was written: what was written is not made again', async ({ dir }) => {
+  mkdirSync(join(dir, 'elsewhere'))
+  // The name changes between the rename and the look at the new version: not in each round.
+  for (let round = 0; round < 12; round++) {
+    const [file, to] = [join(dir, `${round}.json`), join(dir, 'elsewhere', `${round}.json`)]
+    writeFileSync(file, '{"n":0}')
+    const { ino } = statSync(file)
+    const failing = () => {
+      throw new Error('a reason')
+    }
+    // One that takes long goes on with what the others have written.
+    const slow = async (index: any) => {
+      await sleep(20)
+      return increment(index)
+    }
+    const made = [increment, increment, increment, failing, slow].map((fn) => atomicIndexUpdate(file, fn))
+    let isOver = false
+    const all = Promise.allSettled(made).finally(() => {
+      isOver = true
+    })
+    while (!isOver) {
+      const now = lstatSync(file, { throwIfNoEntry: false })
+      if (now?.isFile() && now.ino !== ino) {
+        renameSync(file, to)
+        symlinkSync(to, file)
+      }
+      await new Promise(setImmediate)
+    }
+    const counted = (await all).filter(({ status }) => status === 'fulfilled').length
+    expect(readJson(file)).toEqual({ n: counted })
+    expect(counted).toBe(4)
+  }
 })

@@ -221,7 +221,7 @@ describe('a lock file that is', () => {
     expect(names(dir)).toEqual(['.atomic', 'a.json', 'b.json'])
   })
 
-  test('removed while an index is recovered or restored: that is refused, and nothing is set aside', async ({
+  test('removed while an index is recovered or restored: that is refused, and the next call uses what is set aside', async ({
     dir,
     file,
     lock,
@@ -245,9 +245,36 @@ describe('a lock file that is', () => {
     }
     await refused(restoreIndex(file, 0, { codec: { parse, stringify: (value) => JSON.stringify(value) } }))
     expect(readFileSync(file, 'utf8')).toBe('{')
+    // Another call that has the lock by now may rely on the name, so it is not taken back.
+    const [, , aside] = names(dir)
+    expect(names(dir)).toEqual([
+      'index.json',
+      'index.json.backup',
+      expect.stringMatching(/^index\.json\.corrupt-/),
+    ])
+    expect(await restoreIndex(file, 0)).toMatchObject({ setAside: join(dir, `${aside}`) })
+    expect(readJson(file)).toEqual({ n: 1 })
+    expect(names(dir)).toHaveLength(3)
+  })
+
+  test('removed while an index is restored: no backup is made, and the next call restores the same one', async ({
+    dir,
+    file,
+    lock,
+  }) => {
+    writeJson(file, { n: 2 })
+    writeJson(`${file}.backup`, { n: 1 })
+    const parse = (text: string) => {
+      rmSync(lock, { force: true })
+      return JSON.parse(text)
+    }
+    const codec = { parse, stringify: (value: unknown) => JSON.stringify(value) }
+    expect(await rejection(restoreIndex(file, 0, { codec }))).toMatchObject({ code: 'ERR_ATOMIC_LOCK_LOST' })
+    expect(readJson(file)).toEqual({ n: 2 })
     expect(names(dir)).toEqual(['index.json', 'index.json.backup'])
     await restoreIndex(file, 0)
     expect(readJson(file)).toEqual({ n: 1 })
+    expect(readJson(`${file}.backup`)).toEqual({ n: 2 })
   })
 
   test('removed while it is held over several steps: what would be written is refused', async ({
@@ -272,7 +299,7 @@ describe('a lock file that is', () => {
     await refused(held.recover({ rebuild: () => ({ n: 8 }) }))
     await held.release()
     expect(readFileSync(file, 'utf8')).toBe('{')
-    expect(names(dir)).toEqual(['index.json'])
+    expect(names(dir)).toEqual(['index.json', expect.stringMatching(/^index\.json\.corrupt-/)])
     writeJson(file, { n: 1 })
     await atomicIndexUpdate(file, increment, { timeout: 0 })
   })

@@ -105,7 +105,8 @@ impl<'a> Backup<'a> {
         Ok(Self { way: Way::Copy(copy, finished), ..self })
     }
 
-    /// Gives the new index its name, and the old one that of the backup.
+    /// Gives the new index its name, and the old one that of the backup. Where that takes long, `is_still` says before the names are given
+    /// whether the index is to be replaced still.
     ///
     /// # Errors
     /// Those of [`Finished::publish`]; of the backup, [about](Error::other_path) it. Unless [`Error::committed`], both
@@ -115,6 +116,7 @@ impl<'a> Backup<'a> {
         finished: Finished,
         staged: &mut Staged,
         index: &Target,
+        is_still: &dyn Fn() -> Result<bool>,
         cancel: &Cancel,
     ) -> Result<Attempt<Published>> {
         let Self { old, to, options, plan, way } = self;
@@ -138,7 +140,11 @@ impl<'a> Backup<'a> {
                     // Nothing has changed.
                     Err(error) if error.errno_of("rename").is_some_and(sys::cannot_exchange) => {
                         let backup = Self { old, to: to.clone(), options, plan, way: Way::Move };
-                        backup.copied(index, cancel).map_err(about)?.publish(finished, staged, index, cancel)
+                        let copied = backup.copied(index, cancel).map_err(about)?;
+                        if !is_still()? {
+                            return Ok(Attempt::Taken);
+                        }
+                        copied.publish(finished, staged, index, is_still, cancel)
                     }
                     moved => moved,
                 }

@@ -161,7 +161,9 @@ impl Commit {
                 return lost(index, &target, origin, waited, Written::Changed);
             }
             Ok(None) => (index.is_moved(), Written::Changed),
-            Err(failure) if index.is_linked(&failure) => return self.follow_link(index, origin, waited),
+            Err(failure) if index.is_linked(&failure) => {
+                return self.follow_link(index, origin, waited, Written::Changed);
+            }
             // The index is another one, whose lock its caller does not have.
             Err(failure) if failure.is_link() => {
                 (false, Written::Failed(Arc::new(Err(failure.advise(Advice::Linked)))))
@@ -191,7 +193,10 @@ impl Commit {
             Err(error) if error.is_transient() => {
                 return Step::Again(self.at(Committing::Moved(Box::new(origin), waited, left)), error);
             }
-            Err(error) => return Step::Done(Err(error)),
+            Err(error) => {
+                let now = Now::Gone(Arc::new(Err(error)));
+                return Step::Done(Ok(Committed { written: left.elsewhere, now }));
+            }
         };
         let Left { index, here, elsewhere } = left;
         // It was moved, and so was a link on the caller's path, which leads there again.
@@ -201,10 +206,16 @@ impl Commit {
         lost(index, &target, origin, waited, elsewhere)
     }
 
-    /// Takes the index that the name leads to now, which is a link.
-    fn follow_link(self, index: IndexFile, origin: Origin, waited: Duration) -> Step<CommitJob> {
-        let left = Left { index, here: Written::Changed, elsewhere: Written::Changed };
-        self.follow(origin, waited, left)
+    /// Takes the index that the name leads to now, which is a link. What was written before it became one counts: it leads to that as a rule.
+    fn follow_link(
+        self,
+        index: IndexFile,
+        origin: Origin,
+        waited: Duration,
+        written: Written<Outcome>,
+    ) -> Step<CommitJob> {
+        let elsewhere = written.clone();
+        self.follow(origin, waited, Left { index, here: written, elsewhere })
     }
 
     fn done(
@@ -233,7 +244,7 @@ impl Commit {
         let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
             match Opened::read(index, waited, origin).map_err(|failed| *failed) {
                 Err((index, origin, failure)) if index.is_linked(&failure) => {
-                    return self.follow_link(index, origin, waited);
+                    return self.follow_link(index, origin, waited, written);
                 }
                 opened => opened.map_err(|(_, _, failure)| failure),
             }

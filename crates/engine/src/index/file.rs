@@ -122,6 +122,14 @@ impl IndexFile {
         }
     }
 
+    /// Whether it is to be replaced still: it is the version that is expected, and locked.
+    ///
+    /// # Errors
+    /// Those of [`IndexFile::has_lost_lock`].
+    pub(super) fn is_still(&self, expected: Option<&Snapshot>) -> Result<bool> {
+        Ok(is_version(self.held.target.existing()?.as_ref(), expected) && !self.has_lost_lock()?)
+    }
+
     /// Whether a call of this index has failed as its name has become a symbolic link, which is to be followed.
     pub(super) fn is_linked(&self, error: &Error) -> bool {
         error.is_link() && !self.is_lent()

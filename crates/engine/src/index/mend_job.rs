@@ -83,8 +83,10 @@ impl MendJob {
         match index.replace(&mut text, snapshot, &options, &self.cancel) {
             Ok(Some(settled)) => settled.in_place().map(|_| Some(Mended { aside: Some(path) })),
             not_replaced => {
+                // Who has the lock now may rely on the name.
                 if let Some(broken) = &*snapshot
                     && not_replaced.as_ref().err().is_none_or(|error| !error.committed())
+                    && matches!(index.has_lost_lock(), Ok(false))
                 {
                     aside.undo(target, broken);
                 }

@@ -132,6 +132,10 @@ impl How {
                 self.origin = origin;
                 self.follow(Some(index))
             }
+            Err((index, origin, error)) if error.is_transient() => {
+                self.origin = origin;
+                Step::Again(self.at(Stage::Open(index)), error)
+            }
             Err((_, _, error)) => Step::Done(Err(error)),
         }
     }

@@ -53,7 +53,7 @@ impl Replacement<'_> {
             }
         };
         // The last look, although the copy of the old version and the room for the new one come after it: the file is locked as well.
-        if !is_version(target.existing()?.as_ref(), expected) || index.has_lost_lock()? {
+        if !index.is_still(expected)? {
             return Ok(None);
         }
         let keep =
@@ -87,8 +87,9 @@ impl Replacement<'_> {
                 return Ok(None);
             }
             let over = expected.map(|_| Replaced::OpenElsewhere);
+            let is_still = || index.is_still(expected);
             let attempt = match backup {
-                Some(backup) => backup.publish(finished, &mut staged, target, cancel)?,
+                Some(backup) => backup.publish(finished, &mut staged, target, &is_still, cancel)?,
                 None => finished.publish(&mut staged, target, over)?,
             };
             match attempt {

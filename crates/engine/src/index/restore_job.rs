@@ -87,8 +87,10 @@ impl RestoreJob {
             let path = aside.path(&self.given);
             let replaced = index.replace(&mut text, snapshot, &self.options, &cancel);
             let settled = replaced.and_then(|settled| settled.ok_or_else(changed));
+            // Who has the lock now may rely on the name.
             if let (Err(error), Some(old)) = (&settled, &*snapshot)
                 && !error.committed()
+                && matches!(index.has_lost_lock(), Ok(false))
             {
                 aside.undo(target, old);
             }
@@ -97,6 +99,9 @@ impl RestoreJob {
         let is_same = old.says(&text, &self.options, &cancel)?;
         self.has_begun = true;
         if !is_same {
+            if !index.is_still(Some(old))? {
+                return Err(changed());
+            }
             row.push(target, old).map_err(|error| error.about(row.newest.path()))?;
         }
         let replaced = index.replace(&mut text, snapshot, &self.options, &cancel);
@@ -108,7 +113,9 @@ impl RestoreJob {
                 Ok(Restored { receipt, is_kept: !is_same, aside: None })
             }
             Err(error) => {
-                if !is_same && !error.committed() {
+                // If the index is another one by now, it may be the only name of that version.
+                let is_old = || Ok::<_, Error>(file::is_version(target.existing()?.as_ref(), snapshot.as_ref()));
+                if !is_same && !error.committed() && matches!(is_old(), Ok(true)) {
                     // The first error is the one to report.
                     drop(row.remove(0));
                 }

@@ -141,7 +141,7 @@ impl Lock {
             if target.dir.file_system().network.is_some()
                 && let Err(error) = target.open_anew()
             {
-                drop(held(slot, file, id));
+                *slot = held(slot, file, id).release();
                 return Err(error);
             }
             let named = seen(target.dir.stat(name)).inspect_err(|_| undo())?.flatten();

@@ -88,7 +88,11 @@ impl Dir {
         let kind = kind(&metadata);
         let id = match kind {
             Kind::Symlink => FileId(0),
-            _ => id(&same_file::Handle::from_path(&path).map_err(one_number)?),
+            _ => match same_file::Handle::from_path(&path).map_err(one_number) {
+                // It has been removed since.
+                Err(error) if error.raw_os_error() == Some(ENOENT) => return Ok(None),
+                handle => id(&handle?),
+            },
         };
         let mode = if metadata.permissions().readonly() { 0o444 } else { 0o666 };
         Ok(Some(Stat { kind, version: version(&metadata, id), access: Access { mode } }))
