@@ -2128,8 +2128,8 @@ export declare function recover(root: PathLike, options?: RecoverOptions | null)
  * Rejects with an {@link AtomicError}: with what is wrong with the index (`ENOENT` if it is missing), if there is nothing to put in its
  * place; `ERR_ATOMIC_LOSSY_INDEX` for numbers that JavaScript would change (see `numbers`), which is no damage;
  * `ERR_INVALID_RETURN_VALUE` and `ERR_ATOMIC_SCHEMA` for what `rebuild` returned; `ERR_ATOMIC_UNSUPPORTED` for an object in a store, whose
- * bucket can keep versions; `ERR_ATOMIC_LOCK_LOST`, if another program has removed or replaced the lock file meanwhile: make the call again;
- * and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
+ * bucket can keep versions; `ERR_ATOMIC_LOCK_LOST`, if another program has removed or replaced the lock file meanwhile: make the call again,
+ * which uses what this one has set aside; and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
  *
  * Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that.
  */
@@ -2207,9 +2207,9 @@ export interface RemoveResult {
  *
  * Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
  * `EAGAIN`, if a program without the lock has changed the index meanwhile, and `ERR_ATOMIC_LOCK_LOST`, if one has removed or replaced the lock
- * file: make the call again; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
- * {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
- * `error.committed` is `true`.
+ * file: make the call again, which uses what this one has set aside; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+ * {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were (with `EAGAIN` one may be
+ * there that was made of the version before), unless `error.committed` is `true`.
  *
  * Not promised: a process that is killed in the middle loses no version, but may leave one backup more than before, under other numbers. Look at
  * them before the call is made again.

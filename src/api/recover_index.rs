@@ -65,8 +65,8 @@ pub struct RecoveryOptions<'env> {
 /// Rejects with an {@link AtomicError}: with what is wrong with the index (`ENOENT` if it is missing), if there is nothing to put in its
 /// place; `ERR_ATOMIC_LOSSY_INDEX` for numbers that JavaScript would change (see `numbers`), which is no damage;
 /// `ERR_INVALID_RETURN_VALUE` and `ERR_ATOMIC_SCHEMA` for what `rebuild` returned; `ERR_ATOMIC_UNSUPPORTED` for an object in a store, whose
-/// bucket can keep versions; `ERR_ATOMIC_LOCK_LOST`, if another program has removed or replaced the lock file meanwhile: make the call again;
-/// and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
+/// bucket can keep versions; `ERR_ATOMIC_LOCK_LOST`, if another program has removed or replaced the lock file meanwhile: make the call again,
+/// which uses what this one has set aside; and as {@link acquireIndexLock} and {@link atomicWrite} do. Then the index is unchanged, unless `error.committed` is `true`.
 ///
 /// Not promised: what was changed since the backup was kept is not in it; `rebuild` is not asked for that.
 #[napi(

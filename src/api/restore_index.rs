@@ -37,9 +37,9 @@ const MOST_GENERATIONS: f64 = 1000.0;
 ///
 /// Rejects with an {@link AtomicError}: `ERR_ATOMIC_CORRUPT_INDEX` or `ENOENT` with the `path` of the backup, if that is not JSON or missing;
 /// `EAGAIN`, if a program without the lock has changed the index meanwhile, and `ERR_ATOMIC_LOCK_LOST`, if one has removed or replaced the lock
-/// file: make the call again; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
-/// {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were, unless
-/// `error.committed` is `true`.
+/// file: make the call again, which uses what this one has set aside; `ERR_ATOMIC_UNSUPPORTED` for an object in a store; and as
+/// {@link acquireIndexLock} and {@link atomicWrite} do. Then the index and its backups are what they were (with `EAGAIN` one may be
+/// there that was made of the version before), unless `error.committed` is `true`.
 ///
 /// Not promised: a process that is killed in the middle loses no version, but may leave one backup more than before, under other numbers. Look at
 /// them before the call is made again.

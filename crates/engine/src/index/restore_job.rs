@@ -114,7 +114,8 @@ impl RestoreJob {
             }
             Err(error) => {
                 // If the index is another one by now, it may be the only name of that version.
-                let is_old = || Ok::<_, Error>(file::is_version(target.existing()?.as_ref(), snapshot.as_ref()));
+                let is_old =
+                    || Ok::<_, Error>(file::is_version(target.existing()?.as_ref(), snapshot.as_ref()));
                 if !is_same && !error.committed() && matches!(is_old(), Ok(true)) {
                     // The first error is the one to report.
                     drop(row.remove(0));
