@@ -101,10 +101,15 @@ async function patching(
   )
 }
 
-/** What a process has told. JavaScript's engine ends one where it has no memory for itself: nobody can catch that. */
+/**
+ * What a process has told. JavaScript's engine ends one where it has no memory for itself, which nobody can catch, and so does Rust where
+ * there is none for so little as a part of a mebibyte.
+ */
 async function told<A extends unknown[] | []>(main: Main<A>, args: A) {
   return inProcess(main, args).returned.catch((error) => {
-    if (/heap out of memory|Allocation failed|Fatal process out of memory/.test(error.message)) return 'ended'
+    const end =
+      /heap out of memory|Allocation failed|Fatal process out of memory|std::bad_alloc|memory allocation of \d{1,6} bytes failed/
+    if (end.test(error.message)) return 'ended'
     throw error
   }) as Promise<string>
 }

@@ -9,7 +9,6 @@ use crate::lab::Lab;
 use crate::lab::staging::Staging;
 use crate::report::problem::Harm::{self, FalseFailure, FalseSuccess, Leftover, Stuck, Torn};
 use crate::report::problem::Problem;
-use crate::walk::four_files::FROM;
 use crate::walk::scene::{Op, Scene};
 use crate::walk::session::{Reply, all_durable, call_again};
 use crate::walk::strace::{Call, Object};
@@ -134,7 +133,7 @@ fn swallowed(trial: &Trial, result: &Value, calls: &[Call]) -> Option<Problem> {
     let matters = |call: &Call| match (call.name.as_str(), call.object) {
         ("fsync" | "fdatasync", _) => !["EINVAL", "ENOSYS", "EOPNOTSUPP", "EBADF"].contains(&trial.error),
         ("write" | "pwrite64" | "fchmod" | "fchown", Object::Staged) => true,
-        // What was moved is unlinked where there is no room for another name, in which it would be looked at.
+        // What was moved or is to be removed is unlinked where there is no room for another name, in which it would be looked at.
         ("renameat2", Object::Staged) if is_taken_away(call) => !["ENOSPC", "EDQUOT"].contains(&trial.error),
         ("renameat" | "renameat2", Object::Staged | Object::Backup) => true,
         _ => false,
@@ -143,8 +142,8 @@ fn swallowed(trial: &Trial, result: &Value, calls: &[Call]) -> Option<Problem> {
     failed.map(|call| FalseSuccess.problem(format!("the error was swallowed ({}): {result}", call.line)))
 }
 
-/// Whether it is the rename that takes the old name of what was moved away.
+/// Whether it is the rename that takes away a name that is to go.
 fn is_taken_away(call: &Call) -> bool {
-    let name = FROM.rsplit('/').next().unwrap_or_default();
-    call.line.contains(&format!("\"{name}\", "))
+    let mut names = call.line.split('"').skip(1).step_by(2).map(|name| name.ends_with(".atomic-txn"));
+    (names.next(), names.next()) == (Some(false), Some(true))
 }
