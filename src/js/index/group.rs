@@ -4,6 +4,7 @@
 //! job that writes. A thread that ends drops its reactions, and with them the group and the lock.
 
 mod lost;
+mod printed;
 mod run;
 mod start;
 mod textual;
@@ -15,7 +16,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::data::Data;
 use engine::error::{Error, ErrorKind};
 use engine::index::document::Document;
 use engine::index::file::UpdateOptions as EngineOptions;
@@ -29,13 +29,12 @@ pub use start::start;
 use value::{Made, Values};
 
 use crate::js::index::call::{self, Call, Change, Command, Request, WeakCall};
-use crate::js::index::codec::Previous;
 use crate::js::index::format::Format;
 use crate::js::index::held::{Doubt, Held, Next, Now, Outcome, Patience, Replace, Replaced, failed};
 use crate::js::index::schema::Schema;
 use crate::js::inside::Context;
 use crate::js::task::{self, Timer};
-use crate::js::value::{Kept, Result, Thrown, data};
+use crate::js::value::{Kept, Result, Thrown};
 
 /// A text this large takes some 20 ms to parse, and then more to print.
 const LARGE: usize = 8 << 20;
@@ -333,25 +332,6 @@ impl Group {
             group.watch(env, doubt);
         });
         self.timer.replace(timer);
-    }
-
-    /// The next text; `shown` is what the caller calls the file.
-    fn text<'env>(
-        &self,
-        env: &'env Env,
-        index: &Unknown<'_>,
-        held: &mut dyn Held,
-        shown: &str,
-    ) -> Result<'env, Data> {
-        let previous = match held.text() {
-            None => Previous::None,
-            Some(text) if self.options.anyway => Previous::Any(text),
-            Some(text) => Previous::Parsed(text),
-        };
-        let space = self.options.space.as_ref();
-        let text = self.format.stringify(env, index, previous, space, shown)?;
-        held.forget();
-        data::text(env, &text)
     }
 
     fn written(self: &Rc<Self>, env: &Env, Replaced { written, held }: Replaced, made: Option<&Made>) {
