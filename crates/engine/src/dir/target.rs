@@ -214,9 +214,14 @@ impl Target {
 
     /// An error of a call that would change this file or its name, with what is known about the cause.
     pub fn explain(&self, error: Error) -> Error {
-        let is_obstacle = matches!(error.kind(), ErrorKind::System { source, .. }
-            if matches!(source.raw_os_error(), Some(sys::EBUSY | sys::EPERM)));
-        match if is_obstacle { self.dir.obstacle(&self.name) } else { None } {
+        let ErrorKind::System { source, .. } = error.kind() else { return error };
+        let obstacle = match source.raw_os_error() {
+            // Nothing else keeps a regular file busy.
+            Some(sys::EBUSY) if self.dir.hides_mount_points(&self.name) => Some(Obstacle::MountPoint),
+            Some(sys::EBUSY | sys::EPERM) => self.dir.obstacle(&self.name),
+            _ => None,
+        };
+        match obstacle {
             None => error,
             Some(obstacle) => error.advise(obstacle.into()),
         }

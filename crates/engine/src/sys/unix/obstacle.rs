@@ -39,6 +39,21 @@ impl Dir {
     pub fn obstacle(&self, _name: &OsStr) -> Option<Obstacle> {
         None
     }
+
+    /// Whether [`Self::obstacle`] cannot know of a mount at `name`: the system is older than Linux 5.8, or a sandbox refuses statx(2).
+    #[cfg(target_os = "linux")]
+    pub fn hides_mount_points(&self, name: &OsStr) -> bool {
+        use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
+
+        statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)
+            .map_or(true, |stat| !stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT))
+    }
+
+    /// Elsewhere no file is a mount point.
+    #[cfg(not(target_os = "linux"))]
+    pub fn hides_mount_points(&self, _name: &OsStr) -> bool {
+        false
+    }
 }
 
 /// Being root is no capability: a container may have taken it away, and a user may have been given it.

@@ -158,6 +158,11 @@ impl Dir {
         None
     }
 
+    /// Whether [`Self::obstacle`] cannot know of a mount at `name`: no file is a mount point here.
+    pub fn hides_mount_points(&self, _name: &OsStr) -> bool {
+        false
+    }
+
     /// Keeps what `name` stands for alive: not done here.
     pub fn keep(&self, _name: &OsStr) -> Option<File> {
         None
