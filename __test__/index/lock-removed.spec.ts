@@ -208,34 +208,34 @@ describe('a lock file that is', () => {
     const asyncEnd = ({ steps }: TraceMessage) => void waits.push(steps?.lock ?? 0)
     channel.subscribe({ asyncEnd } as never)
     onTestFinished(() => channel.unsubscribe({ asyncEnd } as never))
+    let isRemoved = false
     const remove = (index: any) => {
-      rmSync(lock, { force: true })
+      isRemoved = true
+      rmSync(lock)
       other.send('go on')
       for (const end = Date.now() + 10_000; !existsSync(lock); )
         if (Date.now() > end) throw new Error('nobody has taken the lock')
       return increment(index)
     }
     const before = await acquireIndexLock(file)
-    const timeouts = [1000, 1500, 2000]
+    const timeouts = [2000, 2300, 2600]
     const updates = timeouts.map((timeout) =>
-      atomicIndexUpdate(file, timeout === 2000 ? remove : increment, { timeout }),
+      atomicIndexUpdate(file, timeout === 2600 ? remove : increment, { timeout }),
     )
     const errors = Promise.all(updates.map(rejection))
     // All are in line when one after them is refused.
     await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))
     waits.length = 0
     await before.release()
-    const since = performance.now()
     for (const [at, { code, message }] of (await errors).entries()) {
       expect(code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
       const waited = Number(/after (\d+) ms/.exec(message)?.[1])
       expect(waited).toBeGreaterThanOrEqual(timeouts[at] as number)
     }
-    other.send('go on')
+    // On a machine that is so slow that no function has run, it is still to be asked to take the lock.
+    for (let message = 0; message < 2; message++) other.send('go on')
     await other.returned
-    // The first one has waited for the lock of this process, too.
-    expect(Math.max(...waits)).toBeLessThanOrEqual(performance.now() - since + 2000)
-    for (const wait of waits) expect(wait).toBeGreaterThan(0)
+    if (isRemoved) expect(waits.at(-1)).toBeGreaterThan(0)
     expect(readJson(file)).toEqual({ n: 1 })
   })
 
