@@ -67,7 +67,10 @@ for (const reason of ['ENOSYS', 'EPERM']) {
         const before = JSON.stringify(state())
         const told: Record<string, unknown> = {}
         for (const [name, call] of Object.entries(calls)) {
-          const { code, message, committed } = await call().catch((error) => error)
+          const { code, message, committed } = (await call().catch((error) => error)) as Record<
+            string,
+            unknown
+          >
           const { outcome } = await recover(root).catch((error) => ({ outcome: error.code }))
           told[name] = { code, message, committed, outcome, isAsBefore: JSON.stringify(state()) === before }
         }
