@@ -152,9 +152,18 @@ function byCommand(error: AtomicError): string {
   return `${text}; repair it, or have a good backup put back by: atomic recover ${quoted(error.path)}`
 }
 
+const TOO_DEEP = 'The value is nested too deeply to be printed or written as JSON'
+
+/** JSON.parse has no such limit, so an index may be read that cannot be printed. */
+const isTooDeep = (error: unknown): boolean =>
+  error instanceof RangeError &&
+  /call stack/.test(error.message) &&
+  /\bJSON\.stringify\b/.test(`${error.stack}`)
+
 /** Says what is wrong, and returns the exit code. */
 function report(error: unknown, out: Output, signal: AbortSignal, options: Options): number {
-  const known = error instanceof Error && error.name === 'AbortError' ? (signal.reason ?? error) : error
+  const given = error instanceof Error && error.name === 'AbortError' ? (signal.reason ?? error) : error
+  const known = isTooDeep(given) ? new Failure(TOO_DEEP) : given
   if (!(known instanceof Error)) {
     out.fail({ message: `${known} was thrown` })
     return EXIT_FAILED

@@ -4,6 +4,7 @@
 'use strict'
 
 const { align, isSame, isSameKind } = require('./diff.js')
+const { endOf, isBlock, isItem, startOf, styleOf, tokenEnd } = require('./yaml-tokens.js')
 
 /** `text`, which says `before`, as a text that is to say `after`. Below `depth` a value that is changed is printed anew. */
 function edited(from, before, after) {
@@ -12,8 +13,6 @@ function edited(from, before, after) {
 
 /** What an anchor stands for that goes. */
 const GONE = Symbol('gone')
-
-const isMark = ({ type }) => !['space', 'newline', 'comment', 'comma'].includes(type)
 
 class Edit {
   /** What goes in the place of which part of the text. */
@@ -42,7 +41,7 @@ class Edit {
     const { contents } = this.#document
     if (before === null) return this.#appended(after)
     if (this.#depth === 0 || !this.#within(contents, before, after, this.#depth)) {
-      this.#replace(contents.range[0], this.#lineEndBefore(this.#endOf(contents)), this.#printed(after))
+      this.#replace(contents.range[0], this.#lineEndBefore(endOf(contents)), this.#printed(after))
     }
     return this.#spliced()
   }
@@ -105,9 +104,7 @@ class Edit {
 
   /** The items of a collection in lines, or those in brackets, each with its node, its tokens, and its key in the value. */
   #itemsOf(node, before) {
-    const tokens = node.srcToken.items.filter(
-      ({ start, key, sep, value }) => key || sep || value || start.some(isMark),
-    )
+    const tokens = node.srcToken.items.filter(isItem)
     if (Array.isArray(before)) return node.items.map((value, key) => ({ key, value, token: tokens[key] }))
     return node.items.map(({ key, value }, at) => ({ key: nameOf(key), value, token: tokens[at] }))
   }
@@ -138,12 +135,12 @@ class Edit {
   }
 
   #lines(node, items, pairs, before, after, depth) {
-    const first = this.#startOf(items[0])
+    const first = startOf(items[0])
     const column = first - this.#lineStart(first)
     const indent = ' '.repeat(column)
     const isBelowDash = this.#text.slice(this.#lineStart(first), first).trim() !== ''
-    const ends = items.map(({ token }) => this.#lineAfter(this.#tokenEnd(token)))
-    const leads = items.map((item, at) => this.#leadOf(this.#startOf(item), column, ends[at - 1] ?? 0))
+    const ends = items.map(({ token }) => this.#lineAfter(tokenEnd(token)))
+    const leads = items.map((item, at) => this.#leadOf(startOf(item), column, ends[at - 1] ?? 0))
     const survivor = pairs.find(([old, next]) => old !== undefined && next !== undefined)?.[0]
     if (survivor === undefined && isBelowDash) return this.#replaceAll(node, after, indent)
     let at = isBelowDash ? first : leads[0]
@@ -169,8 +166,8 @@ class Edit {
   #replaceAll(node, after, indent) {
     this.#forget(node)
     this.#replace(
-      this.#startOf({ token: node.srcToken.items[0] }),
-      this.#lineEndBefore(this.#endOf(node)),
+      startOf({ token: node.srcToken.items[0] }),
+      this.#lineEndBefore(endOf(node)),
       this.#printed(after, indent),
     )
   }
@@ -267,7 +264,7 @@ class Edit {
       }
       const isKept =
         item && (!Object.hasOwn(before, item.key) || this.#stays(item.value, before[item.key], after[next]))
-      if (isKept) return [this.#text.slice(this.#startOf(item), this.#tokenEnd(item.token))]
+      if (isKept) return [this.#text.slice(startOf(item), tokenEnd(item.token))]
       this.#forget(item?.value)
       return [this.#freshInBrackets(after, next)]
     })
@@ -296,10 +293,10 @@ class Edit {
       const item = items[old]
       if (item === undefined) {
         const text = this.#freshInBrackets(after, next)
-        if (kept) this.#replace(this.#tokenEnd(kept.token), this.#tokenEnd(kept.token), `, ${text}`)
+        if (kept) this.#replace(tokenEnd(kept.token), tokenEnd(kept.token), `, ${text}`)
         else fresh.push(text)
       } else if (next !== undefined) {
-        const start = this.#startOf(item)
+        const start = startOf(item)
         if (fresh.length > 0) this.#replace(start, start, `${fresh.join(', ')}, `)
         fresh = []
         kept = item
@@ -313,39 +310,12 @@ class Edit {
 
   /** With the comment behind it on its line, and its comma; the last item with the comma after `kept`, unless a comment stands between. */
   #removeInBrackets(item, kept) {
-    const [start, end] = [this.#startOf(item), this.#tokenEnd(item.token)]
+    const [start, end] = [startOf(item), tokenEnd(item.token)]
     const rest = kept ? /[ \t]*(#[^\r\n]*)?/y : /[ \t]*,?[ \t]*(#[^\r\n]*)?(\r?\n[ \t]*)?/y
     rest.lastIndex = end
     const length = rest.exec(this.#text)[0].length
-    const keptEnd = kept ? this.#tokenEnd(kept.token) : start
+    const keptEnd = kept ? tokenEnd(kept.token) : start
     this.#replace(this.#text.slice(keptEnd, start).includes('#') ? start : keptEnd, end + length, '')
-  }
-
-  #startOf({ token: { start, key, sep, value } }) {
-    return (start.find(isMark) ?? key ?? sep?.[0] ?? value).offset
-  }
-
-  /** Where the value of an item ends, without what follows on its line. */
-  #tokenEnd({ start, key, sep, value }) {
-    if (value) return this.#endOf({ srcToken: value })
-    const last = (sep ?? []).filter(isMark).at(-1) ?? key ?? start.filter(isMark).at(-1)
-    return this.#endOf({ srcToken: last })
-  }
-
-  /** Of a list or a map in lines: that of its last item. */
-  #endOf({ srcToken }) {
-    const { type, items, offset, source, end, props } = srcToken
-    if (isLines(srcToken)) {
-      return this.#tokenEnd(
-        items.findLast(({ start, key, sep, value }) => key || sep || value || start.some(isMark)),
-      )
-    }
-    if (type === 'flow-collection') return end[0].offset + end[0].source.length
-    if (type === 'block-scalar') {
-      const header = props.at(-1)
-      return header.offset + header.source.length + source.length
-    }
-    return offset + source.length
   }
 
   /** Where the comment begins that belongs to an item: right above it, in the same column, and below `floor`. */
@@ -377,30 +347,6 @@ class Edit {
     return end < 0 ? this.#text.length : end + 1
   }
 }
-
-/** How deep a level is, and whether a list is deeper than its key. */
-function styleOf(root) {
-  let indent
-  let indentSeq
-  const look = (token) => {
-    if (!isLines(token)) return
-    for (const { value } of token.items) {
-      if (indent !== undefined && indentSeq !== undefined) return
-      if (token.type === 'block-map' && isLines(value)) {
-        const depth = value.indent - token.indent
-        if (value.type === 'block-seq') indentSeq ??= depth > 0
-        if (depth > 0) indent ??= depth
-      }
-      look(value)
-    }
-  }
-  look(root)
-  return { indent: indent ?? 2, indentSeq: indentSeq ?? true }
-}
-
-const isLines = (token) => token?.type === 'block-map' || token?.type === 'block-seq'
-
-const isBlock = (node) => isLines(node?.srcToken)
 
 const isEmpty = (value) => typeof value === 'object' && value !== null && Object.keys(value).length === 0
 

@@ -24,12 +24,28 @@ const PARSE = {
 }
 
 function documentOf(text) {
-  const { parseDocument, visit } = library()
+  const { parseDocument, visit, isAlias, isMap } = library()
   const document = parseDocument(text, PARSE)
   const [error] = document.errors
   if (error !== undefined) throw Object.assign(error, { offset: error.pos[0] })
-  visit(document, { Map: (_, map) => checkKeys(map) })
+  const anchored = new Map()
+  const look = (_, node) => {
+    if (isAlias(node)) lead(node, anchored.get(node.source))
+    else if (node.anchor) anchored.set(node.anchor, node)
+    if (isMap(node)) checkKeys(node)
+  }
+  visit(document, { Node: look })
   return document
+}
+
+/** Leads an alias to its node. The library looks for each through all nodes that have an anchor: 16,000 aliases of as many took nine seconds. */
+function lead(alias, node) {
+  const { resolve } = alias
+  alias.resolve = (document, context) => {
+    if (context === undefined) return node
+    context.aliasResolveCache = node ? [node, alias] : [alias]
+    return resolve.call(alias, document, context)
+  }
 }
 
 function checkKeys({ items }) {

@@ -13,6 +13,25 @@ import { atomic, program, start, until } from './support'
 const hasRawJson = 'rawJSON' in JSON
 const parse = (path: string) => JSON.parse(readFileSync(path, 'utf8'))
 
+test('what is nested too deeply to be printed is told in one line, and stays', async ({ dir, file }) => {
+  const text = `${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`
+  writeFileSync(file, text)
+  const deep = 'nested too deeply to be printed or written as JSON'
+  const commands: [args: string[], why: string][] = [
+    [['read', file], deep],
+    [['read', file, '--json'], deep],
+    [['read', file, '--get', 'a', '--raw'], deep],
+    [['update', file, '--set', 'b=1'], 'The new index cannot be written as JSON'],
+    [['update', file, '--eval', 'i => ({ ...i, b: 1 })', '--print', '--json'], 'cannot be written as JSON'],
+  ]
+  for (const [args, why] of commands) {
+    const { code, stderr } = await atomic(args, { cwd: dir })
+    expect([args, code, stderr]).toEqual([args, 1, expect.stringMatching(/^atomic: .+\n$/)])
+    expect(stderr).toContain(why)
+  }
+  expect(readFileSync(file, 'utf8')).toBe(text)
+})
+
 describe('update', () => {
   test('makes the changes in their order, by keys, pointers, merge patches and functions', async ({
     dir,

@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { atomicIndexUpdate } from '@pipeline/atomic'
 import { yaml } from '@pipeline/atomic/yaml'
-import { expect, test as plain } from 'vitest'
+import { expect, onTestFinished, test as plain, vi } from 'vitest'
+import { Alias } from 'yaml'
 import { inProcess } from '../helpers/processes'
 import { rejection } from '../helpers/promises'
 import { test } from '../helpers/test'
@@ -172,6 +173,31 @@ plain('numbers that JavaScript cannot keep stay where they are not changed', () 
   const text = 'id: 1161888007138312192\nx: 0.12345678901234567890\nmost: .inf\nhex: 0xff\nn: 1.0\n'
   expect(printed((index) => Object.assign(index, { more: 1 }), text)).toBe(`${text}more: 1\n`)
   expect(printed((index) => Object.assign(index, { n: 2 }), text)).toBe(text.replace('1.0', '2'))
+})
+
+plain('an anchor has at most 99 aliases, and fewer if it stands for aliases', () => {
+  const repeated = (count: number) => `a: &a {n: 1}\nb: [${Array(count).fill('*a')}]\n`
+  expect(yaml.parse(repeated(99))).toMatchObject({ b: Array(99).fill({ n: 1 }) })
+  expect(() => yaml.parse(repeated(100))).toThrow('Excessive alias count')
+  const nested = (count: number) => `${repeated(10).replace('b:', 'b: &b')}c: [${Array(count).fill('*b')}]\n`
+  expect(yaml.parse(nested(5))).toMatchObject({ c: Array(5).fill(Array(10).fill({ n: 1 })) })
+  expect(() => yaml.parse(nested(50))).toThrow('Excessive alias count')
+})
+
+plain('an alias is led to the last node with its anchor, and none is looked for among all', () => {
+  const lines = (at: number) => `a${at}: &x${at} {v: ${at}}\nb${at}: *x${at}\n`
+  const text = `${Array.from({ length: 1000 }, (_, at) => lines(at)).join('')}c: &x1 [z]\nd: *x1\n`
+  const { resolve } = Alias.prototype
+  const looked: number[] = []
+  vi.spyOn(Alias.prototype, 'resolve').mockImplementation(function (this: Alias, document, context) {
+    const node = resolve.call(this, document, context)
+    looked.push(context?.aliasResolveCache?.length ?? 0)
+    return node
+  })
+  onTestFinished(() => void vi.restoreAllMocks())
+  expect(yaml.parse(text)).toMatchObject({ b1: { v: 1 }, b999: { v: 999 }, d: ['z'] })
+  expect(looked).toHaveLength(1001)
+  expect(Math.max(...looked)).toBe(2)
 })
 
 plain('a value that an alias repeats is changed where it is meant', () => {

@@ -78,6 +78,7 @@ describe('the packed packages', () => {
       'codecs/toml.d.ts',
       'codecs/toml.js',
       'codecs/yaml-edit.js',
+      'codecs/yaml-tokens.js',
       'codecs/yaml.d.ts',
       'codecs/yaml.js',
       'compat/lowdb.d.ts',

@@ -12,7 +12,7 @@ const FEW_DESCRIPTORS = { before: 'ulimit -n 256' }
 
 /** Two indexes are locked, of which another process has the second, while a transaction needs all locks that there may be. */
 async function beside(
-  { acquireIndexLock, atomicTransaction, send, receive }: Remote,
+  { acquireIndexLock, atomicIndexUpdate, atomicTransaction, send, receive }: Remote,
   dir: string,
   two: string[],
 ) {
@@ -35,9 +35,13 @@ async function beside(
       { flush: false, timeout: 20_000 },
     ),
   )
-  while (!isAsked) await new Promise((resolve) => setTimeout(resolve, 1))
-  // It finds its files, and then waits for the right to as many locks.
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // It finds its files, and then waits for the right to as many locks: from then on there is none for another call.
+  const isRefused = () =>
+    atomicIndexUpdate(`${dir}/other`, () => ({}), { flush: false, timeout: 0 }).then(
+      () => false,
+      ({ message }) => message.includes('it holds as many as it may'),
+    )
+  while (!isAsked || !(await isRefused())) {}
   send('both wait')
   return Promise.all([locked, transaction])
 }

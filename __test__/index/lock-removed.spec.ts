@@ -1,6 +1,7 @@
 // The lock file of an index that another program removes, moves or replaces while it is held: the kernel's lock is on a file that nobody
 // finds any more, and the next process makes another one. What was read under the old one counts for nothing.
 
+import { tracingChannel } from 'node:diagnostics_channel'
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,9 +11,10 @@ import {
   atomicTransaction,
   recoverIndex,
   restoreIndex,
+  type TraceMessage,
   type UpdateOptions,
 } from '@pipeline/atomic'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { names } from '../helpers/files'
 import {
   increment,
@@ -193,6 +195,48 @@ describe('a lock file that is', () => {
     for (const result of await Promise.all(patient)) expect(result).toMatchObject({ written: true })
     await other.returned
     expect(readJson(file)).toEqual({ n: 3 })
+  })
+
+  test('removed for a group, and taken by another process: each call is told how long it has waited itself, and has the wait among its steps', async ({
+    file,
+    lock,
+  }) => {
+    writeJson(file, { n: 0 })
+    const other = taker(file)
+    const waits: number[] = []
+    const channel = tracingChannel<unknown, TraceMessage>('@pipeline/atomic:update')
+    const asyncEnd = ({ steps }: TraceMessage) => void waits.push(steps?.lock ?? 0)
+    channel.subscribe({ asyncEnd } as never)
+    onTestFinished(() => channel.unsubscribe({ asyncEnd } as never))
+    let isRemoved = false
+    const remove = (index: any) => {
+      isRemoved = true
+      rmSync(lock)
+      other.send('go on')
+      for (const end = Date.now() + 10_000; !existsSync(lock); )
+        if (Date.now() > end) throw new Error('nobody has taken the lock')
+      return increment(index)
+    }
+    const before = await acquireIndexLock(file)
+    const timeouts = [2000, 2300, 2600]
+    const updates = timeouts.map((timeout) =>
+      atomicIndexUpdate(file, timeout === 2600 ? remove : increment, { timeout }),
+    )
+    const errors = Promise.all(updates.map(rejection))
+    // All are in line when one after them is refused.
+    await rejection(atomicIndexUpdate(file, increment, { timeout: 0 }))
+    waits.length = 0
+    await before.release()
+    for (const [at, { code, message }] of (await errors).entries()) {
+      expect(code).toBe('ERR_ATOMIC_LOCK_TIMEOUT')
+      const waited = Number(/after (\d+) ms/.exec(message)?.[1])
+      expect(waited).toBeGreaterThanOrEqual(timeouts[at] as number)
+    }
+    // On a machine that is so slow that no function has run, it is still to be asked to take the lock.
+    for (let message = 0; message < 2; message++) other.send('go on')
+    await other.returned
+    if (isRemoved) expect(waits.at(-1)).toBeGreaterThan(0)
+    expect(readJson(file)).toEqual({ n: 1 })
   })
 
   test('removed each time: the update gives up after its timeout', async ({ file, lock }) => {

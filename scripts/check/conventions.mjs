@@ -64,16 +64,25 @@ const rules = [
   },
 ]
 
-/** Each rule against each file of the project; the first line that breaks it. */
-export function checkConventions() {
+/** Code that is written by hand may have so many lines: a file is one idea. */
+const MOST_LINES = 400
+
+const code =
+  /^(src|crates|codecs|compat|cli|crash-lab|__test__|scripts|packages|bench|examples|fuzz)\/.*\.([mc]?[jt]sx?|rs|c|py|sh|css)$/
+
+/** Each rule against each file of the project, which is in `folder`; the first line that breaks it. */
+export function checkConventions(folder = root) {
   /** @type {string[]} */
   const problems = []
-  for (const path of listSources()) {
+  for (const path of listSources(folder)) {
     if (/\.(node|so|dylib|dll|exe|tgz)$/.test(path)) {
       problems.push(`${path}: a built file`)
       continue
     }
-    const lines = readFileSync(join(root, path), 'utf8').split('\n')
+    const lines = readFileSync(join(folder, path), 'utf8').split('\n')
+    const count = lines.at(-1) === '' ? lines.length - 1 : lines.length
+    if (code.test(path) && count > MOST_LINES)
+      problems.push(`${path}: ${count} lines, and a file of code has at most ${MOST_LINES}`)
     for (const { forbidden, problem } of rules.filter(({ files }) => files.test(path))) {
       const at = lines.findIndex((line) => forbidden.test(line))
       if (at >= 0) problems.push(`${path}:${at + 1}: ${problem}: ${lines[at]?.trim().slice(0, 100)}`)
@@ -83,8 +92,8 @@ export function checkConventions() {
 }
 
 /** All but what .gitignore leaves out. Git is not asked, as a source archive has none. */
-function listSources() {
+function listSources(/** @type {string} */ folder) {
   const ignored =
     /(^|\/)(\.git|node_modules|target|coverage)(\/|$)|^dist\/|^examples\/[^/]+\/(content|dist)(\/|$)|^[^/]+\.(node|tgz)$|^(npm|packages)\/.*\.node$/
-  return listFiles(root, '.', (path) => !ignored.test(path))
+  return listFiles(folder, '.', (path) => !ignored.test(path))
 }

@@ -5,12 +5,14 @@ mod advice;
 mod kind;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fmt, io};
 
 pub use advice::Advice;
 pub use kind::*;
 
 use crate::lines::Torn;
+use crate::lock::holder::Timeout;
 use crate::sys;
 
 /// The engine's result.
@@ -140,6 +142,12 @@ impl Error {
             timeout.inside = names();
         }
         self
+    }
+
+    /// The same failure as it is told another call that has waited for so long, after a timeout that calls share. `None`: it is another failure.
+    pub fn of_waiter(&self, waited: Duration, inside: impl FnOnce() -> Vec<String>) -> Option<Self> {
+        let ErrorKind::LockTimeout(timeout) = &self.kind else { return None };
+        Some(Timeout { waited, inside: inside(), ..Timeout::clone(timeout) }.into())
     }
 
     /// Which entry of a batch failed.

@@ -80,10 +80,11 @@ impl Steps {
         })))
     }
 
-    /// How long a step took in all; `None`: the call has not been in it.
+    /// How long a step has taken so far; `None`: the call has not been in it.
     pub fn took(&self, step: Step) -> Option<Duration> {
         let state = lock(&self.0);
-        state.taken[step as usize].then(|| state.took[step as usize])
+        let under_way = if state.now == Some(step) { state.since.elapsed() } else { Duration::ZERO };
+        state.taken[step as usize].then(|| state.took[step as usize] + under_way)
     }
 
     /// Ends the step that the call is in, and takes no other: from now on others work for it, and what that takes is
@@ -228,6 +229,18 @@ mod tests {
         assert!(took(Step::Stage) >= 2 * SHORT && took(Step::Fsync) >= SHORT);
         assert!(took(Step::Stage) + took(Step::Fsync) + took(Step::Verify) <= since.elapsed());
         assert_eq!(steps.took(Step::Lock), None);
+    }
+
+    #[test]
+    fn a_step_that_is_not_over_counts_as_far_as_it_has_come() {
+        let steps = Steps::new();
+        let waiting = scope(Some(&steps), || begin(Step::Lock));
+        sleep(SHORT);
+        let shared = Steps::new();
+        shared.add(&steps);
+        assert!(shared.took(Step::Lock).unwrap() >= SHORT);
+        drop(waiting);
+        assert!(steps.took(Step::Lock) >= shared.took(Step::Lock));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
 use crate::js::error::from_engine;
+use crate::js::index::call::Request;
 use crate::js::index::held::{Done, Held, Lost, Next, Now, Outcome, Patience, Reheld, Replace, Replaced};
 use crate::js::task;
 use crate::js::value::Result;
@@ -78,8 +79,10 @@ impl FileIndex {
         Rc::new(move |env, call, batch| match &*outcome {
             Ok(receipt) => answer(env, *receipt, call.waited.get(), batch, call.request.is_patch),
             Err(error) => {
-                let signal = &call.request.signal;
-                Err(from_engine(env, error, &call.request.shown, || signal.reason(env)))
+                let Request { signal, since, inside, shown, .. } = &call.request;
+                // Those that have waited together have not all waited equally long.
+                let own = error.of_waiter(since.elapsed(), || inside.names());
+                Err(from_engine(env, own.as_ref().unwrap_or(error), shown, || signal.reason(env)))
             }
         })
     }

@@ -78,6 +78,8 @@ pub struct Group {
     until: Cell<Option<Instant>>,
     /// Those of its last write, if a call wants to know its steps.
     steps: RefCell<Option<Arc<Steps>>>,
+    /// Those of the wait for the index, while it is to be had again, if a call wants to know.
+    wait: RefCell<Option<Arc<Steps>>>,
     /// Lets the policy check the calls that wait for a function, or for a write.
     timer: RefCell<Option<Timer>>,
     /// On while functions have the index.
@@ -114,6 +116,7 @@ impl Group {
             store: store.clone(),
             until: Cell::new(*deadline),
             steps: RefCell::new(leader.request.steps.as_ref().map(|_| Steps::new())),
+            wait: RefCell::default(),
             timer: RefCell::default(),
             context: Cell::default(),
         })
@@ -351,6 +354,7 @@ impl Group {
     fn tell(&self, env: &Env, calls: &[WeakCall], verdict: &Verdict<Outcome>) {
         let count = calls.iter().map(Member::count).sum();
         for call in calls.iter().filter_map(|WeakCall(call)| call.upgrade()) {
+            self.count_wait(&call);
             if let (Verdict::Settled(_), Some(own), Some(shared)) =
                 (verdict, &call.request.steps, &*self.steps.borrow())
             {

@@ -129,7 +129,34 @@ class Found {
 
 const isMissing = (found) => found?.code === 'ENOENT' || found?.code === 'ENOTDIR'
 
-/** What is read under the locks. `indexes`: the first update of each, by position; `counts`: how many there are. */
+/** What calls need locked and looked at. `indexes`: the first update of each, by position; `counts`: how many there are. */
+function neededBy(calls, found, ahead) {
+  const indexes = new Map()
+  const counts = new Map()
+  const seen = []
+  for (const { ops, reads } of calls) {
+    for (const op of ops) {
+      if (op.kind !== 'update') continue
+      const position = found.at(op.file)
+      counts.set(position, (counts.get(position) ?? 0) + 1)
+      if (!indexes.has(position)) indexes.set(position, op)
+    }
+    for (const { file, seen: before } of reads) {
+      const position = found.at(file)
+      if (typeof position === 'number') seen.push([position, before])
+    }
+  }
+  const updates = [...indexes].map(([position, op]) => [
+    position,
+    op.how.handle,
+    op.file.shown,
+    op.text,
+    ahead?.expected(position),
+  ])
+  return { indexes, counts, updates, seen }
+}
+
+/** What is read under the locks. `indexes`, `counts`: as `neededBy` tells. */
 function underLocks(locked, indexes, counts) {
   const snapshots = new Map([...indexes.keys()].map((position, entry) => [position, locked.indexes[entry]]))
   const all = {

@@ -213,28 +213,8 @@ class Group {
 
   /** Takes the turns and the locks. */
   async #lock(found, ahead) {
-    const at = (file) => found.at(file)
     const [first] = this.#calls
-    const indexes = new Map()
-    const counts = new Map()
-    const seen = []
-    for (const { ops, reads } of this.#calls) {
-      for (const op of ops) {
-        if (op.kind !== 'update') continue
-        const position = at(op.file)
-        counts.set(position, (counts.get(position) ?? 0) + 1)
-        if (!indexes.has(position)) indexes.set(position, op)
-      }
-      for (const { file, seen: before } of reads)
-        if (typeof at(file) === 'number') seen.push([at(file), before])
-    }
-    const updates = [...indexes].map(([position, op]) => [
-      position,
-      op.how.handle,
-      op.file.shown,
-      op.text,
-      ahead?.expected(position),
-    ])
+    const { indexes, counts, updates, seen } = neededBy(this.#calls, found, ahead)
     const timeout = Math.max(...this.#calls.map((call) => call.scope.timeout))
     // Those are told by the job, which knows more.
     for (const call of this.#calls) call.isTimed = call.scope.timeout === timeout
@@ -247,7 +227,7 @@ class Group {
     } catch (error) {
       const { entry } = error
       delete error.entry
-      const isOf = ({ ops }) => ops.some((op) => op.kind === 'update' && at(op.file) === entry)
+      const isOf = ({ ops }) => ops.some((op) => op.kind === 'update' && found.at(op.file) === entry)
       const guilty = this.#calls.filter(isOf)
       for (const call of guilty) this.#fail(call, call.aborted ?? own(error))
       if (this.#calls.length > 0) this.#allFailed(error)

@@ -59,7 +59,7 @@ impl Target {
     /// ends in `.` or `..`, the root, a mount point.
     pub fn resolve_directory(path: &Path, mkdir: bool) -> Result<Self> {
         let target = Self::follow(path, Resolve { mkdir, exclusive: false }, directory_name, directory)?;
-        if target.dir.is_mount_point(&target.name) {
+        if target.dir.mounted(&target.name) == Some(true) {
             return Err(Error::raw("rename", sys::EBUSY).advise(Advice::MountedDirectory));
         }
         target.to_write()
@@ -217,7 +217,7 @@ impl Target {
         let ErrorKind::System { source, .. } = error.kind() else { return error };
         let obstacle = match source.raw_os_error() {
             // Nothing else keeps a regular file busy.
-            Some(sys::EBUSY) if self.dir.hides_mount_points(&self.name) => Some(Obstacle::MountPoint),
+            Some(sys::EBUSY) if self.dir.mounted(&self.name).is_none() => Some(Obstacle::MountPoint),
             Some(sys::EBUSY | sys::EPERM) => self.dir.obstacle(&self.name),
             _ => None,
         };

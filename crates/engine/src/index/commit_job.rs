@@ -31,17 +31,17 @@ struct Commit {
 
 enum Committing {
     Replace(Box<Opened>, Text),
-    /// The directory is not at its place any more.
-    Moved(Box<Origin>, Duration, Left),
+    /// The path is to be followed again; what came of the write if it leads elsewhere.
+    Follow(Box<Settling>, Written<Outcome>),
 }
 
-/// An index in a directory that is not at its place any more.
-struct Left {
+/// An index after the write.
+struct Settling {
     index: IndexFile,
-    /// What came of the write, if the caller's path leads there again.
-    here: Written<Outcome>,
-    /// What came of it otherwise.
-    elsewhere: Written<Outcome>,
+    origin: Origin,
+    waited: Duration,
+    /// What came of it.
+    written: Written<Outcome>,
 }
 
 enum Text {
@@ -120,8 +120,7 @@ impl Commit {
             Text::Given(data) => laid_out(data, &layout, &self.options).map(|text| (text, None)),
             Text::Patched(mut document, edits) => {
                 if document.apply(&edits, self.options.numbers).is_err() {
-                    let Opened { index, waited, origin, .. } = *opened;
-                    return self.done(index, origin, waited, Written::Changed);
+                    return self.done(Settling::of(*opened, Written::Changed));
                 }
                 document.advance().map_err(|_| Error::no_memory()).map(|(next, before)| {
                     if let Some(snapshot) = &mut opened.snapshot {
@@ -152,17 +151,17 @@ impl Commit {
                 }
             }
         };
-        let Opened { index, waited, origin, .. } = *opened;
+        let index = &opened.index;
         let (is_moved, written) = match settled {
             Ok(Some(Settled::InPlace(receipt))) => (false, Written::Done(Arc::new(Ok(receipt)))),
             Ok(Some(Settled::Moved(receipt))) => (true, Written::Done(Arc::new(Ok(receipt)))),
             Ok(None) if matches!(index.has_lost_lock(), Ok(true)) => {
                 let target = index.target().clone();
-                return lost(index, &target, origin, waited, Written::Changed);
+                return Settling::of(*opened, Written::Changed).lost(&target);
             }
             Ok(None) => (index.is_moved(), Written::Changed),
             Err(failure) if index.is_linked(&failure) => {
-                return self.follow_link(index, origin, waited, Written::Changed);
+                return self.follow_link(Settling::of(*opened, Written::Changed));
             }
             // The index is another one, whose lock its caller does not have.
             Err(failure) if failure.is_link() => {
@@ -175,76 +174,64 @@ impl Commit {
                 (is_moved, Written::Failed(Arc::new(Err(failure))))
             }
         };
-        if !is_moved {
-            return self.done(index, origin, waited, written);
+        let is_lent = index.is_lent();
+        let settling = Settling::of(*opened, written);
+        match is_moved {
+            false => self.done(settling),
+            // The lock of another index is none of the one that has it.
+            true if is_lent => {
+                self.done(Settling { written: Written::Failed(Arc::new(Err(moved()))), ..settling })
+            }
+            // What was written there counts for nothing, and the functions run again.
+            true => self.follow(settling, Written::Changed),
         }
-        // The lock of another index is none of the one that has it.
-        if index.is_lent() {
-            return self.done(index, origin, waited, Written::Failed(Arc::new(Err(moved()))));
-        }
-        // What was written there counts for nothing, and the functions run again.
-        self.follow(origin, waited, Left { index, here: written, elsewhere: Written::Changed })
     }
 
-    /// Takes the index that the caller's path means now in the place of one that is in an old directory.
-    fn follow(self, origin: Origin, waited: Duration, left: Left) -> Step<CommitJob> {
-        let target = match origin.resolve() {
+    /// Takes the index that the caller's path means now in the place of one that it may not mean any more; then `elsewhere` came of the write.
+    fn follow(self, settling: Settling, elsewhere: Written<Outcome>) -> Step<CommitJob> {
+        let target = match settling.origin.resolve() {
             Ok(target) => target,
             Err(error) if error.is_transient() => {
-                return Step::Again(self.at(Committing::Moved(Box::new(origin), waited, left)), error);
+                return Step::Again(self.at(Committing::Follow(Box::new(settling), elsewhere)), error);
             }
             Err(error) => {
                 let now = Now::Gone(Arc::new(Err(error)));
-                return Step::Done(Ok(Committed { written: left.elsewhere, now }));
+                return Step::Done(Ok(Committed { written: elsewhere, now }));
             }
         };
-        let Left { index, here, elsewhere } = left;
         // It was moved, and so was a link on the caller's path, which leads there again.
-        if *index.key() == target.key() && *index.name() == target.name {
-            return self.read(index, origin, waited, here);
+        if *settling.index.key() == target.key() && *settling.index.name() == target.name {
+            return self.read(settling);
         }
-        lost(index, &target, origin, waited, elsewhere)
+        Settling { written: elsewhere, ..settling }.lost(&target)
     }
 
     /// Takes the index that the name leads to now, which is a link. What was written before it became one counts: it leads to that as a rule.
-    fn follow_link(
-        self,
-        index: IndexFile,
-        origin: Origin,
-        waited: Duration,
-        written: Written<Outcome>,
-    ) -> Step<CommitJob> {
-        let elsewhere = written.clone();
-        self.follow(origin, waited, Left { index, here: written, elsewhere })
+    fn follow_link(self, settling: Settling) -> Step<CommitJob> {
+        let elsewhere = settling.written.clone();
+        self.follow(settling, elsewhere)
     }
 
-    fn done(
-        self,
-        index: IndexFile,
-        origin: Origin,
-        waited: Duration,
-        written: Written<Outcome>,
-    ) -> Step<CommitJob> {
-        let is_needed = self.keep || matches!(written, Written::Changed | Written::Invalid(_));
-        if is_needed && !index.is_lent() && index.is_moved() {
+    fn done(self, settling: Settling) -> Step<CommitJob> {
+        let index = &settling.index;
+        if self.needs(&settling.written) && !index.is_lent() && index.is_moved() {
             // There is nothing to be read any more in a directory that was removed.
-            let elsewhere = written.clone();
-            return self.follow(origin, waited, Left { index, here: written, elsewhere });
+            let elsewhere = settling.written.clone();
+            return self.follow(settling, elsewhere);
         }
-        self.read(index, origin, waited, written)
+        self.read(settling)
     }
 
-    fn read(
-        self,
-        index: IndexFile,
-        origin: Origin,
-        waited: Duration,
-        written: Written<Outcome>,
-    ) -> Step<CommitJob> {
-        let opened = if self.keep || matches!(written, Written::Changed | Written::Invalid(_)) {
+    /// Whether the index is needed any more.
+    fn needs(&self, written: &Written<Outcome>) -> bool {
+        self.keep || matches!(written, Written::Changed | Written::Invalid(_))
+    }
+
+    fn read(self, Settling { index, origin, waited, written }: Settling) -> Step<CommitJob> {
+        let opened = if self.needs(&written) {
             match Opened::read(index, waited, origin).map_err(|failed| *failed) {
                 Err((index, origin, failure)) if index.is_linked(&failure) => {
-                    return self.follow_link(index, origin, waited, written);
+                    return self.follow_link(Settling { index, origin, waited, written });
                 }
                 opened => opened.map_err(|(_, _, failure)| failure),
             }
@@ -258,16 +245,17 @@ impl Commit {
     }
 }
 
-/// The index is to be had again, at `target`.
-fn lost(
-    old: IndexFile,
-    target: &Target,
-    origin: Origin,
-    waited: Duration,
-    written: Written<Outcome>,
-) -> Step<CommitJob> {
-    let lost = Lost::new(Some(old), target, origin, waited);
-    Step::Done(lost.map(|lost| Committed { written, now: Now::Lost(Box::new(lost)) }))
+impl Settling {
+    fn of(Opened { index, origin, waited, .. }: Opened, written: Written<Outcome>) -> Self {
+        Self { index, origin, waited, written }
+    }
+
+    /// The index is to be had again, at `target`.
+    fn lost(self, target: &Target) -> Step<CommitJob> {
+        let Self { index, origin, waited, written } = self;
+        let lost = Lost::new(Some(index), target, origin, waited);
+        Step::Done(lost.map(|lost| Committed { written, now: Now::Lost(Box::new(lost)) }))
+    }
 }
 
 impl Job for CommitJob {
@@ -277,7 +265,7 @@ impl Job for CommitJob {
         let Self { stage, how } = self;
         match stage {
             Committing::Replace(opened, text) => how.replace(opened, text),
-            Committing::Moved(origin, waited, left) => how.follow(*origin, waited, left),
+            Committing::Follow(settling, elsewhere) => how.follow(*settling, elsewhere),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The half of an index update up to the call of the user's function.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,9 @@ use crate::index::document::Operations;
 use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
+use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
-use crate::lock::wait::{self, Wait, Waited};
+use crate::lock::wait::{Wait, Waited, Waiter};
 use crate::process::{CallId, Called, Inside, Key, Ticket};
 use crate::stats;
 use crate::transaction::pending::{self, Look};
@@ -34,6 +36,8 @@ pub struct OpenJob {
     origin: Origin,
     since: Instant,
     cancel: Cancel,
+    /// The time was over when the path was followed last.
+    is_last: bool,
 }
 
 /// How a call comes to its index.
@@ -90,7 +94,7 @@ impl OpenJob {
         cancel: Cancel,
     ) -> Self {
         let origin = Origin { path, options, timeout, inside: ticket.made_inside(), patches: Vec::new() };
-        Self { id, stage: Stage::Called(ticket), origin, since, cancel }
+        Self { id, stage: Stage::Called(ticket), origin, since, cancel, is_last: false }
     }
 
     /// For a call that is made of patches: what they need of the text is taken apart on the worker that reads it.
@@ -102,22 +106,33 @@ impl OpenJob {
 
     fn wait(mut self, real: PathBuf, wait: Wait) -> Step<Self> {
         Step::Wait(Box::pin(async move {
-            self.stage = match wait::open(
-                &real,
-                wait,
-                FileLock::of_update(self.origin.options.commit.in_place),
-                self.origin.timeout,
-                &self.cancel,
-            )
-            .await
-            {
-                Ok(Waited::Open(index)) => Stage::Open(index, self.since.elapsed()),
-                Ok(Waited::Elsewhere) => Stage::Called(Ticket::take().inside(self.origin.inside.clone())),
-                Ok(Waited::Follower) => return After::Done(Ok(Come::Follower)),
-                Err(error) => return After::Done(Err(error)),
+            let waiter = Waiter {
+                path: &real,
+                own: FileLock::of_update(self.origin.options.commit.in_place),
+                since: Instant::now(),
+                timeout: self.origin.timeout,
+                cancel: &self.cancel,
             };
-            After::Run(self)
+            match waiter.open(wait).await {
+                Ok(Waited::Open(index)) => {
+                    self.stage = Stage::Open(index, self.since.elapsed());
+                    After::Run(self)
+                }
+                Ok(Waited::Elsewhere) => self.again().into(),
+                Ok(Waited::Follower) => After::Done(Ok(Come::Follower)),
+                Err(error) => After::Done(Err(error)),
+            }
         }))
+    }
+
+    /// The path leads elsewhere by now. After its time it is followed once more, as a lock is looked at, and then no more: it may lead elsewhere each time.
+    fn again(mut self) -> Result<Self, Error> {
+        let waited = self.since.elapsed();
+        if mem::replace(&mut self.is_last, waited >= self.origin.timeout) {
+            return Err(Timeout::new(waited, Blocker::Changes, None, &self.origin.path).into());
+        }
+        self.stage = Stage::Called(Ticket::take().inside(self.origin.inside.clone()));
+        Ok(self)
     }
 }
 
@@ -128,7 +143,7 @@ impl Job for OpenJob {
         if let Err(error) = self.cancel.check() {
             return Step::Done(Err(error));
         }
-        let (index, waited) = match self.stage {
+        let (index, waited) = match mem::replace(&mut self.stage, Stage::Waiting) {
             Stage::Open(index, waited) => (index, waited),
             Stage::Waiting => {
                 return Step::Done(Err(ErrorKind::Panic("an update ran while it waited".into()).into()));
@@ -151,7 +166,6 @@ impl Job for OpenJob {
                 };
                 let ticket = ticket.counted(self.since, self.origin.calls());
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
-                self.stage = Stage::Waiting;
                 // It looks again with its turn: so it keeps its place in the order of calls, and holds up none of other files.
                 if !is_clear {
                     return self.wait(target.real_path(), Wait::Turn(place));
@@ -161,11 +175,8 @@ impl Job for OpenJob {
                     Some(Called::Follower) => return Step::Done(Ok(Come::Follower)),
                     None => return self.wait(target.real_path(), Wait::Turn(place)),
                 };
-                match IndexFile::try_open(
-                    target,
-                    turn,
-                    FileLock::of_update(self.origin.options.commit.in_place),
-                ) {
+                let own = FileLock::of_update(self.origin.options.commit.in_place);
+                match IndexFile::try_open(target, turn, own) {
                     Ok(Opening::Open(index)) => (index, self.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => {
                         return self.wait(target.real_path(), Wait::Lock(turn));
@@ -177,17 +188,19 @@ impl Job for OpenJob {
         match Opened::read(index, waited, self.origin).map_err(|failed| *failed) {
             // Without a file, it may be that its whole directory was replaced and removed.
             Ok(Opened { index, snapshot: None, origin, .. }) if index.is_moved() => {
-                self.stage = Stage::Called(Ticket::take().inside(origin.inside.clone()));
                 self.origin = origin;
+                let again = self.again();
+                // Not before this call has its next place, which is before those of all calls that wait for the turn.
                 drop(index);
-                self.run()
+                again.map_or_else(|error| Step::Done(Err(error)), Job::run)
             }
             // It has become a link since its path was followed.
             Err((index, origin, error)) if index.is_linked(&error) => {
-                self.stage = Stage::Called(Ticket::take().inside(origin.inside.clone()));
                 self.origin = origin;
+                let again = self.again();
+                // Not before this call has its next place, which is before those of all calls that wait for the turn.
                 drop(index);
-                self.run()
+                again.map_or_else(|error| Step::Done(Err(error)), Job::run)
             }
             Ok(opened) => {
                 stats::waited(waited, opened.origin.calls());

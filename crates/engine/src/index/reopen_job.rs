@@ -3,6 +3,7 @@
 //! It is a job of its own because the calls that share the index have nothing to be written meanwhile: each of them may be told that
 //! its time is over, or that it was aborted, while the others wait on.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::index::job::{Opened, Origin};
 use crate::job::{After, Job, Step};
+use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
-use crate::lock::wait::{self, Again, Waited};
+use crate::lock::wait::{Again, Waited, Waiter};
 use crate::process::Ticket;
 
 /// An index that is to be had again.
@@ -38,6 +40,8 @@ struct How {
     timeout: Duration,
     begun: Instant,
     cancel: Cancel,
+    /// The time was over when the path was followed last.
+    is_last: bool,
 }
 
 enum Stage {
@@ -83,7 +87,7 @@ impl Lost {
             until.and_then(|until| until.checked_sub(origin.timeout)).map_or(begun, |since| since.min(begun));
         let timeout = until.map_or(Duration::MAX, |until| until.saturating_duration_since(since));
         ReopenJob {
-            how: How { origin, waited, since, timeout, begun, cancel },
+            how: How { origin, waited, since, timeout, begun, cancel, is_last: false },
             stage: Stage::Wait(real, again),
         }
     }
@@ -96,14 +100,28 @@ impl How {
 
     fn wait(self, real: PathBuf, again: Again) -> Step<ReopenJob> {
         Step::Wait(Box::pin(async move {
-            let own = FileLock::of_update(self.origin.options.commit.in_place);
-            let waited = wait::reopen(again, &real, own, self.since, self.timeout, &self.cancel).await;
-            match waited {
+            let waiter = Waiter {
+                path: &real,
+                own: FileLock::of_update(self.origin.options.commit.in_place),
+                since: self.since,
+                timeout: self.timeout,
+                cancel: &self.cancel,
+            };
+            match waiter.reopen(again).await {
                 Ok(Waited::Open(index)) => After::Run(self.at(Stage::Open(index))),
-                Ok(_) => After::Run(self.at(Stage::Elsewhere(None))),
+                Ok(_) => self.again(None).into(),
                 Err(error) => After::Done(Err(error)),
             }
         }))
+    }
+
+    /// The path leads elsewhere by now. After its time it is followed once more, as a lock is looked at, and then no more: it may lead elsewhere each time.
+    fn again(mut self, old: Option<IndexFile>) -> Result<ReopenJob> {
+        let waited = self.since.elapsed();
+        if mem::replace(&mut self.is_last, waited >= self.timeout) {
+            return Err(Timeout::new(waited, Blocker::Changes, None, &self.origin.path).into());
+        }
+        Ok(self.at(Stage::Elsewhere(old)))
     }
 
     fn follow(mut self, old: Option<IndexFile>) -> Step<ReopenJob> {
@@ -130,7 +148,7 @@ impl How {
             Ok(opened) => Step::Done(Ok(opened)),
             Err((index, origin, error)) if index.is_linked(&error) => {
                 self.origin = origin;
-                self.follow(Some(index))
+                run(self.again(Some(index)))
             }
             Err((index, origin, error)) if error.is_transient() => {
                 self.origin = origin;
@@ -139,6 +157,10 @@ impl How {
             Err((_, _, error)) => Step::Done(Err(error)),
         }
     }
+}
+
+fn run(job: Result<ReopenJob>) -> Step<ReopenJob> {
+    job.map_or_else(|error| Step::Done(Err(error)), Job::run)
 }
 
 impl Job for ReopenJob {
@@ -153,8 +175,13 @@ impl Job for ReopenJob {
             Stage::Wait(real, again) => how.wait(real, again),
             Stage::Elsewhere(old) => how.follow(old),
             // There is nothing to be read any more in a directory that was removed.
-            Stage::Open(index) if index.is_moved() => how.follow(Some(index)),
+            Stage::Open(index) if index.is_moved() => run(how.again(Some(index))),
             Stage::Open(index) => how.read(index),
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(unix)] // a test
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

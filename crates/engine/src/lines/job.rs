@@ -1,6 +1,6 @@
 //! An append on its way through workers: resolve the path, wait for turn and lock, append with all that wait for the same.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::lines::group::{Group, Seat, Told, Wish};
 use crate::lines::options::{AppendOptions, Torn};
 
 use crate::lock::index_lock::FileLock;
-use crate::lock::wait::{self, Again, Wait, Waited};
+use crate::lock::wait::{Again, Wait, Waited, Waiter};
 use crate::process::{Called, Inside, Ticket};
 use crate::transaction::pending::{self, Look};
 
@@ -139,21 +139,30 @@ impl Origin {
 
     fn wait(self, seat: Seat, cancel: Cancel, real: PathBuf, wait: Wait) -> Step<AppendJob> {
         Step::Wait(Box::pin(async move {
-            match wait::open(&real, wait, FileLock::AsWell, self.timeout, &cancel).await {
+            let since = Instant::now();
+            match self.waiter(&real, since, &cancel).open(wait).await {
                 Ok(Waited::Open(file)) => {
                     seat.leave().map(|wish| self.at(Stage::Ready(file, Group::of(wish)))).into()
                 }
-                Ok(Waited::Elsewhere) => seat
-                    .leave()
-                    .map(|wish| {
-                        let ticket = self.ticket();
-                        self.at(Stage::Called(ticket, wish))
-                    })
-                    .into(),
+                Ok(Waited::Elsewhere) => seat.leave().and_then(|wish| self.elsewhere(wish)).into(),
                 Ok(Waited::Follower) => self.told(seat).await,
                 Err(error) => After::Done(Err(error)),
             }
         }))
+    }
+
+    fn waiter<'a>(&self, path: &'a Path, since: Instant, cancel: &'a Cancel) -> Waiter<'a> {
+        Waiter { path, own: FileLock::AsWell, since, timeout: self.timeout, cancel }
+    }
+
+    /// The directory was replaced while the call has waited.
+    fn elsewhere(mut self, wish: Wish) -> Result<AppendJob> {
+        if self.moves >= MAX_MOVES {
+            return Err(moved());
+        }
+        self.moves += 1;
+        let ticket = self.ticket();
+        Ok(self.at(Stage::Called(ticket, wish)))
     }
 
     /// Waits for the call that has taken this one along.
@@ -236,8 +245,7 @@ impl Origin {
         drop(old);
         let (real, since, never) = (target.real_path(), Instant::now(), Cancel::default());
         Step::Wait(Box::pin(async move {
-            let stage = match wait::reopen(again, &real, FileLock::AsWell, since, self.timeout, &never).await
-            {
+            let stage = match self.waiter(&real, since, &never).reopen(again).await {
                 Ok(Waited::Open(file)) => Stage::Ready(file, group),
                 Ok(_) => Stage::Moved(None, group),
                 Err(error) => return After::Done(Ok(group.settle(Err(error), None))),

@@ -181,7 +181,7 @@ pub enum Blocker {
 }
 
 /// What a call has waited for in vain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Timeout {
     /// For how long.
     pub waited: Duration,

@@ -16,57 +16,81 @@ use crate::process::{Called, FollowerPlace, Place, Slot, Turn};
 use crate::steps::{self, Step};
 use crate::transaction::pending;
 
-/// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
-///
-/// # Errors
-/// [`ErrorKind::LockTimeout`] after `timeout`; [`ErrorKind::Aborted`]; those of
-/// [`IndexLock::try_acquire`].
-pub async fn open(
-    path: &Path,
-    wait: Wait,
-    own: FileLock,
-    timeout: Duration,
-    cancel: &Cancel,
-) -> Result<Waited> {
-    let mut since = Instant::now();
-    let turn = match wait {
-        Wait::Lock(turn) => turn,
-        Wait::Turn(place) => match enqueue(place, timeout, cancel, &mut since).await? {
-            Some(Called::Turn(turn)) => turn,
-            Some(Called::Follower) => return Ok(Waited::Follower),
-            None => return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into()),
-        },
-    };
-    lock(turn, path, own, since, timeout, cancel).await
+/// A call that waits for its index.
+pub struct Waiter<'a> {
+    /// Where that is.
+    pub path: &'a Path,
+    /// The lock that it takes for itself.
+    pub own: FileLock,
+    /// When its wait has begun.
+    pub since: Instant,
+    /// How long it waits from then on.
+    pub timeout: Duration,
+    /// Ends the wait.
+    pub cancel: &'a Cancel,
 }
 
-/// Waits for the lock, for `timeout` from `since` on.
-async fn lock(
-    turn: Turn,
-    path: &Path,
-    own: FileLock,
-    since: Instant,
-    timeout: Duration,
-    cancel: &Cancel,
-) -> Result<Waited> {
-    let _during = steps::begin(Step::Lock);
-    let mut wait = Backoff::new(since, timeout);
-    loop {
-        let pause = wait.pause();
-        let obstacle = match look(path, &turn, own, pause.is_ok(), &mut None) {
-            Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
-            Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
-            Ok(Look::Busy) => None,
-            Err(error) if error.is_transient() => Some(error),
-            Err(error) => return Err(error),
+impl Waiter<'_> {
+    /// Waits for the turn and for the lock, without a thread, and without keeping the directory open.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockTimeout`] when its time is over; [`ErrorKind::Aborted`]; those of
+    /// [`IndexLock::try_acquire`].
+    pub async fn open(mut self, wait: Wait) -> Result<Waited> {
+        let turn = match wait {
+            Wait::Lock(turn) => turn,
+            Wait::Turn(place) => match enqueue(place, self.timeout, self.cancel, &mut self.since).await? {
+                Some(Called::Turn(turn)) => turn,
+                Some(Called::Follower) => return Ok(Waited::Follower),
+                None => return Err(self.timed_out(self.since.elapsed(), Blocker::EarlierCall).await),
+            },
         };
-        let pause = match (pause, obstacle) {
-            (Ok(pause), _) => pause,
-            // A lack of descriptors was in the way, and not the lock.
-            (Err(_), Some(error)) => return Err(error),
-            (Err(waited), None) => return Err(Timeout::ask(waited, share::blocker(), path).await.into()),
+        self.lock(turn).await
+    }
+
+    /// As [`Waiter::open`], for calls that have had an index and that no other may take along.
+    ///
+    /// # Errors
+    /// As [`Waiter::open`].
+    pub async fn reopen(self, again: Again) -> Result<Waited> {
+        let turn = match again {
+            Again::Lock(turn) => turn,
+            Again::Turn(mut place) => tokio::select! {
+                biased;
+                turn = place.turn() => turn?,
+                () = self.cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
+                () = tokio::time::sleep(self.timeout.saturating_sub(self.since.elapsed())) => {
+                    return Err(self.timed_out(self.since.elapsed(), Blocker::EarlierCall).await);
+                }
+            },
         };
-        cancel.sleep(pause).await?;
+        self.lock(turn).await
+    }
+
+    async fn lock(self, turn: Turn) -> Result<Waited> {
+        let _during = steps::begin(Step::Lock);
+        let mut wait = Backoff::new(self.since, self.timeout);
+        loop {
+            let pause = wait.pause();
+            let obstacle = match look(self.path, &turn, self.own, pause.is_ok(), &mut None) {
+                Ok(Look::Ours(lock, target)) => return Ok(Waited::Open(IndexFile::new(lock, turn, target))),
+                Ok(Look::Elsewhere) => return Ok(Waited::Elsewhere),
+                Ok(Look::Busy) => None,
+                Err(error) if error.is_transient() => Some(error),
+                Err(error) => return Err(error),
+            };
+            let pause = match (pause, obstacle) {
+                (Ok(pause), _) => pause,
+                // A lack of descriptors was in the way, and not the lock.
+                (Err(_), Some(error)) => return Err(error),
+                (Err(waited), None) => return Err(self.timed_out(waited, share::blocker()).await),
+            };
+            self.cancel.sleep(pause).await?;
+        }
+    }
+
+    async fn timed_out(&self, waited: Duration, blocker: Blocker) -> Error {
+        Timeout::ask(waited, blocker, self.path).await.into()
     }
 }
 
@@ -106,32 +130,6 @@ pub async fn enqueue(
         (_, Some(error)) => Err(error),
         (_, None) => Ok(None),
     }
-}
-
-/// As [`open`], for calls that have had an index and that no other may take along. They wait for `timeout` from `since` on.
-///
-/// # Errors
-/// As [`open`].
-pub async fn reopen(
-    again: Again,
-    path: &Path,
-    own: FileLock,
-    since: Instant,
-    timeout: Duration,
-    cancel: &Cancel,
-) -> Result<Waited> {
-    let turn = match again {
-        Again::Lock(turn) => turn,
-        Again::Turn(mut place) => tokio::select! {
-            biased;
-            turn = place.turn() => turn?,
-            () = cancel.cancelled() => return Err(ErrorKind::Aborted.into()),
-            () = tokio::time::sleep(timeout.saturating_sub(since.elapsed())) => {
-                return Err(Timeout::ask(since.elapsed(), Blocker::EarlierCall, path).await.into());
-            }
-        },
-    };
-    lock(turn, path, own, since, timeout, cancel).await
 }
 
 /// What a waiting call sees.

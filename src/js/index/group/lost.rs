@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use engine::cancel::Cancel;
 use engine::index::group::Written;
+use engine::steps::{self, Steps};
 use napi::Env;
 
 use super::Group;
@@ -35,10 +36,16 @@ impl Group {
                 (others.iter().fold(first.request.deadline, last), cancel)
             }
         };
+        let steps = calls.iter().any(|call| call.request.steps.is_some()).then(Steps::new);
+        self.wait.replace(steps.clone());
         let group = self.clone();
         let done = move |env: &Env, held: std::result::Result<Box<dyn Held>, Outcome>| {
             group.timer.take();
-            group.waiting().iter().for_each(|call| call.waited.update(|waited| waited + since.elapsed()));
+            for call in group.waiting() {
+                call.waited.update(|waited| waited + since.elapsed());
+                group.count_wait(&call);
+            }
+            group.wait.take();
             let held = held.map(|held| {
                 drop(group.patience.replace(held.patience()));
                 group.held.replace(Some(held));
@@ -46,7 +53,14 @@ impl Group {
             group.policy.borrow_mut().reheld(held);
             group.carry_out(env);
         };
-        wait(env, until, cancel, Box::new(done));
+        steps::scope(steps.as_ref(), || wait(env, until, cancel, Box::new(done)));
+    }
+
+    /// Counts the wait for the index, if there is one, among the steps of a call for which it is over.
+    pub(super) fn count_wait(&self, call: &Call) {
+        if let (Some(own), Some(wait)) = (&call.request.steps, &*self.wait.borrow()) {
+            own.add(wait);
+        }
     }
 
     fn waiting(&self) -> Vec<Rc<Call>> {

@@ -8,7 +8,7 @@ use engine::index::group::Written;
 use engine::index::job::Come;
 use engine::index::patch_job::Begun;
 use engine::job::Job;
-use engine::stats;
+use engine::{stats, steps};
 use napi::Env;
 use napi::bindgen_prelude::Unknown;
 
@@ -56,10 +56,12 @@ fn written_at_once(env: &Env, call: &Rc<Call>, committed: Committed, waited: Dur
     match held {
         Ok(Now::Held(held)) => go_on(env, call, written, Ok(held), waited),
         Ok(Now::Lost(lost)) => {
-            let Request { deadline, signal, .. } = &call.request;
-            let (until, cancel, call) = (*deadline, signal.cancel(), call.clone());
-            let done = move |env: &Env, held| go_on(env, &call, written, held, waited);
-            (lost.wait)(env, until, cancel, Box::new(done));
+            let Request { deadline, signal, steps, .. } = &call.request;
+            let leader = call.clone();
+            let done = move |env: &Env, held| go_on(env, &leader, written, held, waited);
+            steps::scope(steps.as_ref(), || {
+                (lost.wait)(env, *deadline, signal.cancel(), Box::new(done));
+            });
         }
         Err(outcome) => go_on(env, call, written, Err(outcome), waited),
     }

@@ -151,22 +151,6 @@ impl Dir {
         }
     }
 
-    /// Whether something is mounted at `name`: it can then not be renamed.
-    #[cfg(target_os = "linux")]
-    pub fn is_mount_point(&self, name: &OsStr) -> bool {
-        use rustix::fs::{StatxAttributes, StatxFlags};
-
-        // Linux before 5.8 does not say, and the rename fails.
-        rustix::fs::statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())
-            .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-    }
-
-    /// Whether something is mounted at `name`: not known here, and the rename fails.
-    #[cfg(not(target_os = "linux"))]
-    pub fn is_mount_point(&self, _name: &OsStr) -> bool {
-        false
-    }
-
     /// Lets its owner remove what is in here.
     pub fn let_owner_in(&self) {
         if let Ok(stat) = rustix::fs::fstat(&self.0) {

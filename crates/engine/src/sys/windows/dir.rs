@@ -158,9 +158,9 @@ impl Dir {
         None
     }
 
-    /// Whether [`Self::obstacle`] cannot know of a mount at `name`: no file is a mount point here.
-    pub fn hides_mount_points(&self, _name: &OsStr) -> bool {
-        false
+    /// Whether something is mounted at `name`. No file is a mount point here, and of a directory the rename tells.
+    pub fn mounted(&self, _name: &OsStr) -> Option<bool> {
+        Some(false)
     }
 
     /// Keeps what `name` stands for alive: not done here.
