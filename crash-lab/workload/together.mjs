@@ -133,7 +133,7 @@ if (fault === 'transaction') {
     tx.write('post', 'new')
   })
 } else if (fault === 'left') {
-  for (const i of tries()) {
+  for (const _ of tries()) {
     prepare()
     mkdirSync(path('left'), { recursive: true })
     writeFileSync(path('left/from'), 'moved')
@@ -161,7 +161,7 @@ if (fault === 'transaction') {
     judge(index.theirs === true && index.n === 2, `their change is gone: ${JSON.stringify(index)}`)
   }
 } else if (fault === 'survivor') {
-  for (const i of tries()) {
+  for (const _ of tries()) {
     prepare()
     // From now on this process does not look for a root here.
     await atomicIndexUpdate(path('other.json'), increment, { initial: { n: 0 } })
@@ -172,7 +172,7 @@ if (fault === 'transaction') {
     judge(index === 3 && second === 2, `the indexes are at ${index} and ${second}`)
   }
 } else if (fault === 'foreign') {
-  for (const i of tries()) {
+  for (const _ of tries()) {
     prepare()
     interrupted('post')
     writeFileSync(path('theirs'), 'theirs')
@@ -198,13 +198,13 @@ if (fault === 'transaction') {
     judge(`${found}` === '1,1,old', `it was not whole, and the files are ${JSON.stringify(found)}`, 'torn')
   }
 } else if (fault === 'moved') {
-  for (const i of tries()) {
+  for (const _ of tries()) {
     const status = await replacedMeanwhile()
     if (status !== 0) throw new Error(`the transaction failed (${status})`)
     judgeMove()
   }
 } else if (fault === 'away') {
-  for (const i of tries()) {
+  for (const _ of tries()) {
     await takenAway()
     await recover(folder)
     judgeMove()
