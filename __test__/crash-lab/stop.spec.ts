@@ -53,37 +53,30 @@ async function stopped(args: string[], script: string, signal: NodeJS.Signals, w
   }
 }
 
-const ways: [string, NodeJS.Signals, (pid: number) => number][] = [
-  ['Ctrl-C, which a terminal sends to the whole process group', 'SIGINT', (pid) => -pid],
-  ['SIGTERM', 'SIGTERM', (pid) => pid],
-]
-
 const FIGURES =
   '<!-- figures: begin (made by `crash-lab all --write`, not by hand) -->\nall\n<!-- figures: end -->\n'
 
-for (const [name, signal, whom] of ways) {
-  test.skipIf(reason)(
-    `${name} ends a run with what it has checked so far; its figures replace none, and its report says that it was stopped`,
-    async () => {
-      const [page, json] = [join(folder, `${signal}.md`), join(folder, `${signal}.json`)]
-      writeFileSync(page, FIGURES)
-      const args = ['power', '--scene', 'transactions', '--write', page, '--json', json]
-      const { code, looked, all, output } = await stopped(args, 'recover.mjs', signal, whom)
-      expect(looked, output).toBeGreaterThan(0)
-      expect(all).toBeGreaterThan(10_000)
-      expect(looked).toBeLessThan(all)
-      expect(output).toContain(`| power | ${looked} | 0 | 0 |`)
-      expect(code, output).toBe(0)
-      expect(readFileSync(page, 'utf8'), output).toBe(FIGURES)
-      expect(output).toContain(`${page} is as it was`)
-      expect(JSON.parse(readFileSync(json, 'utf8')).stopped).toBe(true)
-    },
-    NO_TIMEOUT,
-  )
-}
+test.skipIf(reason)(
+  'Ctrl-C, which a terminal sends to the whole process group, ends a run with what it has checked so far; its figures replace none, and its report says that it was stopped',
+  async () => {
+    const [page, json] = [join(folder, 'figures.md'), join(folder, 'report.json')]
+    writeFileSync(page, FIGURES)
+    const args = ['power', '--scene', 'transactions', '--write', page, '--json', json]
+    const { code, looked, all, output } = await stopped(args, 'recover.mjs', 'SIGINT', (pid) => -pid)
+    expect(looked, output).toBeGreaterThan(0)
+    expect(all).toBeGreaterThan(10_000)
+    expect(looked).toBeLessThan(all)
+    expect(output).toContain(`| power | ${looked} | 0 | 0 |`)
+    expect(code, output).toBe(0)
+    expect(readFileSync(page, 'utf8'), output).toBe(FIGURES)
+    expect(output).toContain(`${page} is as it was`)
+    expect(JSON.parse(readFileSync(json, 'utf8')).stopped).toBe(true)
+  },
+  NO_TIMEOUT,
+)
 
 test.skipIf(reason)(
-  'worker threads that are terminated again and again end after the round that is under way',
+  'SIGTERM does the same: worker threads that are terminated again and again end after the round that is under way',
   async () => {
     const { code, looked, all, output } = await stopped(['filesystems'], 'workers.mjs', 'SIGTERM')
     const [, workers] = /^\| 32 worker threads, terminated \| 0 \/ ([\d,]+) \|/m.exec(output) ?? []

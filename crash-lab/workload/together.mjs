@@ -1,12 +1,12 @@
 // Transactions under a fault, each judged at once: a line of JSON for each, with `problem` if a promise was broken.
 //
-// node together.mjs meanwhile TRIES FOLDER    somebody changes an index while a transaction works on it
-// node together.mjs survivor TRIES FOLDER     a process that lives on updates the index of a killed transaction
-// node together.mjs foreign TRIES FOLDER      somebody replaces a file of a killed transaction
-// node together.mjs torn TRIES FOLDER         a part of what a killed transaction has written is not there
-// node together.mjs moved TRIES FOLDER        somebody replaces a file that a transaction moves, right before its old name is taken away
-// node together.mjs away TRIES FOLDER         the same, and the transaction is killed before it has looked at what it has taken away
-// node together.mjs left TRIES FOLDER         whether the directory that a file was moved from is flushed after that
+// node together.mjs meanwhile TRIES ENOUGH FOLDER    somebody changes an index while a transaction works on it
+// node together.mjs survivor TRIES ENOUGH FOLDER     a process that lives on updates the index of a killed transaction
+// node together.mjs foreign TRIES ENOUGH FOLDER      somebody replaces a file of a killed transaction
+// node together.mjs torn TRIES ENOUGH FOLDER         a part of what a killed transaction has written is not there
+// node together.mjs moved TRIES ENOUGH FOLDER        somebody replaces a file that a transaction moves, right before its old name is taken away
+// node together.mjs away TRIES ENOUGH FOLDER         the same, and the transaction is killed before it has looked at what it has taken away
+// node together.mjs left TRIES ENOUGH FOLDER         whether the directory that a file was moved from is flushed after that
 // node together.mjs turns NUMBER FOLDER       one of several processes whose transactions have no file in common
 // node together.mjs transaction FOLDER        the one that is killed
 // node together.mjs move FROM FOLDER          the one whose flushes are looked at, or that is killed after a move
@@ -25,6 +25,14 @@ const folder = rest.at(-1) ?? '.'
 const TURNS = 40
 /** Those of each fault that shows each time. */
 const TRIES = Number(rest[0])
+/** After so many that show it there are no more. */
+const ENOUGH = Number(rest[1])
+let shown = 0
+
+function* tries() {
+  for (let i = 0; i < TRIES && shown < ENOUGH; i++) yield i
+}
+
 /** How often a moment may be missed on a busy machine. */
 const MISSES = 20
 /** In the journal; see docs/transactions.md. */
@@ -37,6 +45,7 @@ const increment = (/** @type {{ n: number }} */ index) => ({ ...index, n: index.
 
 /** Says what is wrong, if anything. */
 function judge(/** @type {boolean} */ right, /** @type {string} */ problem, harm = 'lost') {
+  if (!right) shown++
   console.log(JSON.stringify(right ? {} : { problem, harm }))
 }
 
@@ -124,7 +133,7 @@ if (fault === 'transaction') {
     tx.write('post', 'new')
   })
 } else if (fault === 'left') {
-  for (let i = 0; i < TRIES; i++) {
+  for (const _ of tries()) {
     prepare()
     mkdirSync(path('left'), { recursive: true })
     writeFileSync(path('left/from'), 'moved')
@@ -138,7 +147,7 @@ if (fault === 'transaction') {
     judge(right, `the directory is flushed in call ${flushed}, and the name goes in ${goes}`, 'false-success')
   }
 } else if (fault === 'meanwhile') {
-  for (let i = 0; i < TRIES; i++) {
+  for (const i of tries()) {
     prepare()
     let runs = 0
     await atomicTransaction(folder, (tx) => {
@@ -152,7 +161,7 @@ if (fault === 'transaction') {
     judge(index.theirs === true && index.n === 2, `their change is gone: ${JSON.stringify(index)}`)
   }
 } else if (fault === 'survivor') {
-  for (let i = 0; i < TRIES; i++) {
+  for (const _ of tries()) {
     prepare()
     // From now on this process does not look for a root here.
     await atomicIndexUpdate(path('other.json'), increment, { initial: { n: 0 } })
@@ -163,7 +172,7 @@ if (fault === 'transaction') {
     judge(index === 3 && second === 2, `the indexes are at ${index} and ${second}`)
   }
 } else if (fault === 'foreign') {
-  for (let i = 0; i < TRIES; i++) {
+  for (const _ of tries()) {
     prepare()
     interrupted('post')
     writeFileSync(path('theirs'), 'theirs')
@@ -172,7 +181,7 @@ if (fault === 'transaction') {
     judge(readFileSync(path('post'), 'utf8') === 'theirs', 'somebody else’s file was overwritten')
   }
 } else if (fault === 'torn') {
-  for (let i = 0; i < TRIES; i++) {
+  for (const i of tries()) {
     prepare()
     interrupted('index.json')
     if (i % 2 === 0) {
@@ -189,13 +198,13 @@ if (fault === 'transaction') {
     judge(`${found}` === '1,1,old', `it was not whole, and the files are ${JSON.stringify(found)}`, 'torn')
   }
 } else if (fault === 'moved') {
-  for (let i = 0; i < TRIES; i++) {
+  for (const _ of tries()) {
     const status = await replacedMeanwhile()
     if (status !== 0) throw new Error(`the transaction failed (${status})`)
     judgeMove()
   }
 } else if (fault === 'away') {
-  for (let i = 0; i < TRIES; i++) {
+  for (const _ of tries()) {
     await takenAway()
     await recover(folder)
     judgeMove()

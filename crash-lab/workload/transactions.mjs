@@ -11,12 +11,12 @@ import {
   renameSync,
   rmSync,
   statSync,
+  watch,
   writeFileSync,
   writeSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
 
 const { atomicIndexUpdate, atomicTransaction, atomicWrite } = createRequire(import.meta.url)('../..')
 const [folder, control, size, rounds, number] = [
@@ -95,6 +95,21 @@ function flush(/** @type {string} */ path) {
   closeSync(file)
 }
 
+/** Resolves when `path` is the file `ino`, or `ended` is fulfilled. A change of the directory is an event: looking again and again takes a processor.
+ * @param {string} path
+ * @param {number} ino
+ * @param {Promise<void>} ended */
+async function becomes(path, ino, ended) {
+  let look = () => {}
+  const watcher = watch(dirname(path), () => look())
+  const is = new Promise((resolve) => {
+    look = () => statSync(path).ino === ino && resolve()
+  })
+  look()
+  await Promise.race([is, ended])
+  watcher.close()
+}
+
 /** A file moves to another directory, over one that is there, and two indexes say so. Its own directory is flushed for nothing else. As soon as it
  * has its new name, a program without this library may replace the old one, or remove it.
  * @param {string} name
@@ -110,7 +125,6 @@ async function move(name, meanwhile) {
     flush(temp)
   }
   report({ together: id, writes: [], removes: null, moves: { from, to }, indexes: [POSTS, TOPICS] })
-  let isDone = false
   const moving = atomicTransaction(
     folder,
     (tx) => {
@@ -119,10 +133,12 @@ async function move(name, meanwhile) {
       tx.update(TOPICS, add(id), { initial: initial() })
     },
     { timeout },
-  ).finally(() => {
-    isDone = true
-  })
-  while (meanwhile && !isDone && statSync(join(folder, to)).ino !== ino) await turn()
+  )
+  const ended = moving.then(
+    () => {},
+    () => {},
+  )
+  if (meanwhile) await becomes(join(folder, to), ino, ended)
   if (meanwhile === 'replaced') {
     report({ together: theirs, writes: [from], removes: null, indexes: [] })
     renameSync(temp, old)

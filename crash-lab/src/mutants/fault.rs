@@ -23,8 +23,8 @@ use crate::report::problem::Problem;
 const LIMIT: u64 = 100_000;
 const PROCESSES: usize = 4;
 
-/// How often each process updates an index, and how often a fault is made that shows each time. A sample needs one that shows, of each kind
-/// (of torn files there are two).
+/// How often each process updates an index, and how often a fault is made that shows each time: in a sample until it shows, and if it does not,
+/// once of each kind (of torn files there are two).
 const UPDATES: usize = 100;
 const UPDATES_IN_A_SAMPLE: usize = 30;
 const TRIES: usize = 4;
@@ -120,7 +120,7 @@ impl Fault {
         Ok(row)
     }
 
-    /// Runs the workload. It prints a JSON value for each call.
+    /// Runs the workload. In a sample a fault that a mutant has shown is not made again. It prints a JSON value for each call.
     fn call(self, lab: &Lab, folder: &Path, mutant: Option<&str>, is_sample: bool) -> Result<Vec<Value>> {
         let addon: &Path = if mutant.is_some() { lab.mutant_addon()? } else { &lab.addon };
         let workload = match self {
@@ -142,6 +142,7 @@ impl Fault {
         let [tries, updates] =
             if is_sample { [TRIES_IN_A_SAMPLE, UPDATES_IN_A_SAMPLE] } else { [TRIES, UPDATES] }
                 .map(|number| number.to_string());
+        let enough = if is_sample { "1" } else { tries.as_str() };
         let text = match self {
             Self::ShortWrite => {
                 let mut node = node(&["short"]);
@@ -149,13 +150,13 @@ impl Fault {
                 run(&mut node)?
             }
             Self::LossyDrive => run(&mut node(&["lossy"]))?,
-            Self::Meanwhile => run(&mut node(&["meanwhile", &tries]))?,
-            Self::Survivor => run(&mut node(&["survivor", &tries]))?,
-            Self::Foreign => run(&mut node(&["foreign", &tries]))?,
-            Self::Torn => run(&mut node(&["torn", &tries]))?,
-            Self::Moved => run(&mut node(&["moved", &tries]))?,
-            Self::Away => run(&mut node(&["away", &tries]))?,
-            Self::Left => run(&mut node(&["left", &tries]))?,
+            Self::Meanwhile => run(&mut node(&["meanwhile", &tries, enough]))?,
+            Self::Survivor => run(&mut node(&["survivor", &tries, enough]))?,
+            Self::Foreign => run(&mut node(&["foreign", &tries, enough]))?,
+            Self::Torn => run(&mut node(&["torn", &tries, enough]))?,
+            Self::Moved => run(&mut node(&["moved", &tries, enough]))?,
+            Self::Away => run(&mut node(&["away", &tries, enough]))?,
+            Self::Left => run(&mut node(&["left", &tries, enough]))?,
             Self::Patched => run(&mut node(&["patched"]))?,
             Self::Turns => std::thread::scope(|scope| {
                 let node = &node;

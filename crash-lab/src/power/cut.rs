@@ -61,18 +61,16 @@ impl Cut<'_> {
             row.count(Some(harm.problem(format!("a result says durable: {durable}"))));
         }
         if keeps {
-            let mut states = states::enumerate(&recording.log, &recording.base, rng);
-            rng.shuffle(&mut states);
-            states.truncate(self.states);
-            states.sort_by_key(|state| state.epoch);
+            let states = states::sample(&recording.log, &recording.base, self.states, rng);
             let recoverers = match work {
                 Work::Files => None,
                 Work::Together => Some(Recoverers::start(lab, addon, mutant)?),
             };
             let mut replay = Replay::new(kind, setting, &recording, recoverers.as_ref(), &folder)?;
             // From a moment on, the next state with something to recover: the first ones are all of the first transactions.
-            let mut again: Vec<usize> =
-                (0..states.len().div_ceil(STATES_TO_CUT_AGAIN)).map(|_| rng.usize(..states.len())).collect();
+            // What is looked for in a few states is found in these: to record a recovery takes longer than to look at them.
+            let times = if self.until_bad { 0 } else { states.len().div_ceil(STATES_TO_CUT_AGAIN) };
+            let mut again: Vec<usize> = (0..times).map(|_| rng.usize(..states.len())).collect();
             again.sort_unstable();
             for (number, state) in states.iter().enumerate() {
                 row.count(replay.look(state).with_context(context)?);

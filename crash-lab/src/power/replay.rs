@@ -13,7 +13,7 @@ use super::history::Window;
 use super::names::NOISE;
 use super::record::{Recording, make_noise};
 use super::setting::Setting;
-use super::states::{State, enumerate, epochs, written};
+use super::states::{State, epochs, sample, written};
 use super::together::{self, Recoverer, Recoverers};
 use super::work::Promises;
 use crate::disk::drive::Drive;
@@ -149,10 +149,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         let recording = Recording { base, log, promises: self.recording.promises.clone() };
-        let mut states = enumerate(&recording.log, &recording.base, rng);
-        rng.shuffle(&mut states);
-        states.truncate(AGAIN);
-        states.sort_by_key(|state| state.epoch);
+        let states = sample(&recording.log, &recording.base, AGAIN, rng);
         let mut replay = Replay::new(self.kind, self.setting, &recording, self.recoverers, &folder)?;
         replay.window = Some(state.window);
         for state in &states {

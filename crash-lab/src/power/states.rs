@@ -4,7 +4,7 @@
 //! Between two flushes a drive may write in any order. So a state is an epoch (the writes between two flushes) and a
 //! subset of it. The subsets that show most are all tried, others by chance.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use fastrand::Rng;
@@ -28,14 +28,14 @@ pub struct State {
 }
 
 /// A subset of an epoch's writes, as positions in the log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Choice {
     pub written: Vec<usize>,
     /// The last of them is torn: only these of its pages reached the medium.
     pub torn: Option<Torn>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Torn {
     /// The first pages, this many.
     Head(u64),
@@ -67,34 +67,78 @@ pub fn epochs(log: &[Entry]) -> Vec<Range<usize>> {
     epochs
 }
 
-/// The states of a log over the image `base`. Equal images in one epoch are one state.
-pub fn enumerate(log: &[Entry], base: &Pages, rng: &mut Rng) -> Vec<State> {
-    let mut states = Vec::new();
+/// The states of a log over the image `base`, or so many of them, chosen by chance, in the order of their epochs. Equal images in one epoch
+/// are one state.
+pub fn sample(log: &[Entry], base: &Pages, count: usize, rng: &mut Rng) -> Vec<State> {
+    let all: Vec<Vec<Choice>> = epochs(log).into_iter().map(|epoch| choices(log, epoch, rng)).collect();
+    let places = all.iter().enumerate();
+    let mut places: Vec<(usize, usize)> =
+        places.flat_map(|(epoch, choices)| (0..choices.len()).map(move |at| (epoch, at))).collect();
+    rng.shuffle(&mut places);
+    // Images are compared only in the epochs of these: to compare those of all epochs takes longer than to look at a few states. Some of
+    // the choices turn out to be one state.
+    let tried = &places[..places.len().min(count.saturating_add(count / 4 + 4))];
+    let mut states = of_epochs(log, base, &all, Some(&tried.iter().copied().collect()));
+    if states.len() < count && tried.len() < places.len() {
+        states = of_epochs(log, base, &all, None);
+    }
+    rng.shuffle(&mut states);
+    states.truncate(count);
+    states.sort_by_key(|state| state.epoch);
+    states
+}
+
+/// The states that `choices` of each epoch make: those of `wanted` epochs and places among the choices, or all.
+fn of_epochs(
+    log: &[Entry],
+    base: &Pages,
+    choices: &[Vec<Choice>],
+    wanted: Option<&HashSet<(usize, usize)>>,
+) -> Vec<State> {
+    let mut found = Vec::new();
     let mut base = base.clone();
-    for (number, epoch) in epochs(log).into_iter().enumerate() {
-        let mut seen: HashMap<u64, usize> = HashMap::new();
-        let mut fingerprints = Fingerprints::new(log, epoch.clone(), &base);
-        for choice in choices(log, epoch.clone(), rng) {
-            // The state may be from as early as its last write, so nothing that started later can be in it; and from as
-            // late as the next flush, so everything that was acknowledged by then has to be.
-            let from = choice.written.last().copied().unwrap_or(epoch.start);
-            let image = fingerprints.of(&choice);
-            let state = State { epoch: number, window: Window { from, to: epoch.end }, choice };
-            match seen.get(&image) {
-                Some(&same) => {
-                    let earlier: &mut State = &mut states[same];
-                    earlier.window.from = earlier.window.from.min(from);
-                }
-                None => {
-                    seen.insert(image, states.len());
-                    states.push(state);
-                }
-            }
+    for (number, (epoch, choices)) in epochs(log).into_iter().zip(choices).enumerate() {
+        let is_wanted = |at: usize| wanted.is_none_or(|wanted| wanted.contains(&(number, at)));
+        if (0..choices.len()).any(is_wanted) {
+            let (states, made) = of_epoch(log, number, epoch.clone(), choices, &base);
+            let made: HashSet<usize> =
+                (0..choices.len()).filter(|at| is_wanted(*at)).map(|at| made[at]).collect();
+            let states = states.into_iter().enumerate();
+            found.extend(states.filter(|(at, _)| made.contains(at)).map(|(_, state)| state));
         }
         let pages = written(log, epoch, &base);
         base.absorb(&pages);
     }
-    states
+    found
+}
+
+/// The states of one epoch, and which of them each choice makes.
+fn of_epoch(
+    log: &[Entry],
+    number: usize,
+    epoch: Range<usize>,
+    choices: &[Choice],
+    base: &Pages,
+) -> (Vec<State>, Vec<usize>) {
+    let mut states: Vec<State> = Vec::new();
+    let mut seen: HashMap<u64, usize> = HashMap::new();
+    let mut fingerprints = Fingerprints::new(log, epoch.clone(), base);
+    let make = |choice: &Choice| {
+        // The state may be from as early as its last write, so nothing that started later can be in it; and from as
+        // late as the next flush, so everything that was acknowledged by then has to be.
+        let from = choice.written.last().copied().unwrap_or(epoch.start);
+        let state = *seen.entry(fingerprints.of(choice)).or_insert(states.len());
+        match states.get_mut(state) {
+            Some(earlier) => earlier.window.from = earlier.window.from.min(from),
+            None => {
+                let window = Window { from, to: epoch.end };
+                states.push(State { epoch: number, window, choice: choice.clone() });
+            }
+        }
+        state
+    };
+    let made = choices.iter().map(make).collect();
+    (states, made)
 }
 
 /// What the writes of an epoch put over `below` when all of them have reached the medium.
@@ -162,6 +206,9 @@ fn choices(log: &[Entry], epoch: Range<usize>, rng: &mut Rng) -> Vec<Choice> {
             choices.push(Choice { written: vec![*at], torn: Some(torn) });
         }
     }
+    // With few writes many of them are the same.
+    let mut seen = HashSet::new();
+    choices.retain(|choice| seen.insert(choice.clone()));
     choices
 }
 
@@ -176,7 +223,7 @@ mod tests {
     #[test]
     fn what_was_flushed_is_in_every_state_and_what_was_not_is_in_some() {
         let log = [write(0, 1, 1), Entry::Flush, write(1, 2, 1), write(2, 3, 1)];
-        let states = enumerate(&log, &Pages::default(), &mut Rng::with_seed(1));
+        let states = sample(&log, &Pages::default(), usize::MAX, &mut Rng::with_seed(1));
         // Nothing or page 0; then page 0 with each subset of pages 1 and 2.
         assert_eq!(states.iter().filter(|state| state.epoch == 0).count(), 2);
         assert_eq!(states.iter().filter(|state| state.epoch == 1).count(), 4);
@@ -185,7 +232,7 @@ mod tests {
     #[test]
     fn a_write_is_torn_where_a_page_ends() {
         let log = [write(0, 1, 2)];
-        let states = enumerate(&log, &Pages::default(), &mut Rng::with_seed(1));
+        let states = sample(&log, &Pages::default(), usize::MAX, &mut Rng::with_seed(1));
         assert_eq!(states.len(), 3);
     }
 
@@ -218,9 +265,31 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_has_as_many_states_as_are_asked_for_and_they_are_those_of_all() {
+        // Every page is written twice, so that some choices are one state.
+        let log: Vec<Entry> = (0..30)
+            .flat_map(|epoch| [write(epoch, 1, 2), write(epoch, 1, 1), write(epoch + 1, 2, 1), Entry::Flush])
+            .collect();
+        let of = |count| {
+            let states = sample(&log, &Pages::default(), count, &mut Rng::with_seed(3));
+            assert!(states.is_sorted_by_key(|state| state.epoch));
+            states
+                .into_iter()
+                .map(|State { epoch, window, choice }| (epoch, window.from, choice))
+                .collect::<Vec<_>>()
+        };
+        let all = of(usize::MAX);
+        for count in [1, 20, all.len() - 1, all.len()] {
+            let some = of(count);
+            assert_eq!(some.iter().collect::<HashSet<_>>().len(), count);
+            assert!(some.iter().all(|state| all.contains(state)), "{some:?}");
+        }
+    }
+
+    #[test]
     fn a_state_must_hold_what_was_acknowledged_before_the_next_flush() {
         let log = [write(0, 1, 1), Entry::Message(vec![]), Entry::Flush];
-        let states = enumerate(&log, &Pages::default(), &mut Rng::with_seed(1));
+        let states = sample(&log, &Pages::default(), usize::MAX, &mut Rng::with_seed(1));
         assert!(states.iter().filter(|state| state.epoch == 0).all(|state| state.window.to == 2));
         assert_eq!(states.iter().filter(|state| state.epoch == 1).count(), 1);
     }

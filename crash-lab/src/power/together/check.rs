@@ -108,15 +108,20 @@ impl Check<'_> {
         let mut order = Order::new();
         let mut common: Option<Vec<u64>> = None;
         let paths: BTreeSet<_> = self.started().flat_map(|(_, one)| &one.what.indexes).collect();
-        for path in paths {
-            let entries = self.entries(path)?;
+        let read = |path: &String| Ok((path.clone(), self.entries(path)?));
+        let all: BTreeMap<String, Vec<u64>> = paths.into_iter().map(read).collect::<Checked<_>>()?;
+        // Whether an operation is in each of its indexes.
+        let is_whole = |id: &u64| {
+            let mut indexes = self.history.operations[id].what.indexes.iter();
+            indexes.all(|path| all.get(path).is_some_and(|entries| entries.contains(id)))
+        };
+        for (path, entries) in &all {
             let older = self.entries(&format!("{path}.backup"))?;
             let is_transaction = |id: &&u64| !self.history.operations[*id].is_plain();
             let together: Vec<u64> = entries.iter().filter(is_transaction).copied().collect();
             order.extend(entries.iter().enumerate().map(|(place, id)| (*id, place)));
             if !recovered {
                 // What is in one of them only does not count yet.
-                let is_whole = |id: &u64| self.is_in_all(id).unwrap_or(true);
                 order.retain(|id, _| is_whole(id));
                 continue;
             }
@@ -135,25 +140,16 @@ impl Check<'_> {
         Ok(order)
     }
 
-    /// Whether an operation is in each of its indexes.
-    fn is_in_all(&self, id: &u64) -> Checked<bool> {
-        for path in &self.history.operations[id].what.indexes {
-            if !self.entries(path)?.contains(id) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     fn file(&self, path: &String, order: &Order, recovered: bool) -> Checked {
         let writers = || self.history.operations.iter().filter(|(_, one)| one.what.writes.contains(path));
         let found = match self.content(path)? {
             None => None,
             Some(bytes) => {
-                let id = writers()
+                let by = self.history.writer_of(&bytes);
+                let writer = writers()
                     .filter(|(_, one)| one.started < self.window.from)
-                    .find(|(id, _)| self.history.content(**id) == bytes);
-                match id {
+                    .find(|(id, _)| Some(**id) == by);
+                match writer {
                     Some((id, operation)) => Some((*id, operation)),
                     None => return Err(Torn.problem(format!("{path} is no version, {} bytes", bytes.len()))),
                 }

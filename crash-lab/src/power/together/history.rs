@@ -97,6 +97,14 @@ impl History {
         Ok(())
     }
 
+    /// Which operation writes these bytes: its number is in them.
+    pub fn writer_of(&self, bytes: &[u8]) -> Option<u64> {
+        let rest = bytes.strip_prefix(b"operation ")?;
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+        let id = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+        (self.content(id) == bytes).then_some(id)
+    }
+
     /// What `id` writes.
     pub fn content(&self, id: u64) -> Vec<u8> {
         let mut text = String::new();
@@ -107,5 +115,22 @@ impl History {
             text.push_str(&format!("operation {id}, line {line}\n"));
         }
         text.into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_tell_which_operation_writes_them_if_they_are_whole() {
+        let history = History { size: 10_000, ..History::default() };
+        let bytes = history.content(100_007);
+        assert_eq!(history.writer_of(&bytes), Some(100_007));
+        assert_eq!(history.writer_of(&bytes[..bytes.len() - 1]), None);
+        let mut mixed = bytes.clone();
+        mixed[4096..].copy_from_slice(&history.content(100_008)[4096..]);
+        assert_eq!(history.writer_of(&mixed), None);
+        assert_eq!(history.writer_of(&vec![0; bytes.len()]), None);
     }
 }

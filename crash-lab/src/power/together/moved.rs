@@ -20,7 +20,8 @@ fn one(check: &Check<'_>, id: u64, Move { from, to }: &Move, there: bool, recove
         .collect();
     let read = |path: &String| -> Checked<(Option<u64>, bool)> {
         let Some(bytes) = check.content(path)? else { return Ok((None, false)) };
-        let version = writers.iter().map(|(id, _)| *id).find(|id| check.history.content(*id) == bytes);
+        let by = check.history.writer_of(&bytes);
+        let version = writers.iter().map(|(id, _)| *id).find(|id| Some(*id) == by);
         Ok((version, version.is_none()))
     };
     let ((old, _), (new, is_other)) = (read(from)?, read(to)?);
