@@ -10,7 +10,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { buildCli } from './cli.mjs'
 import { platform } from './loader.mjs'
 import { complaintOfSize } from './platforms/targets.mjs'
-import { Complaint, root, runAsScript, runCargo, runNode, runNpm } from './tools.mjs'
+import { Complaint, labPackages, root, runAsScript, runCargo, runNode, runNpm } from './tools.mjs'
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
@@ -72,24 +72,44 @@ function readPackages(/** @type {string} */ file) {
 const cloud = {
   folder: 'packages/cloud',
   // Not the library for its own tests as well: with that, cargo leaves out link-time optimisation, and 2 MB stay.
-  args: ['-p', 'pipeline-atomic-cloud', '--crate-type', 'cdylib'],
+  args: ['rustc', '-p', 'pipeline-atomic-cloud', '--lib', '--crate-type', 'cdylib'],
   profile: 'release',
 }
 
-const base = { folder: '.', args: /** @type {string[]} */ ([]), profile: 'release' }
+/** What users download, and what is measured. */
+export const released = { folder: '.', args: ['build', '--lib'], profile: 'release' }
+
+/**
+ * For tests. A number that overflows and an assertion of the engine that does not hold are panics, and it takes a third of the processor
+ * time to build: it has its dependencies in common with Rust's tests, and nothing is optimised at link time. What goes through whole
+ * texts is optimised, as specs of large files would take minutes: here, because what else is of this profile is compiled sooner without.
+ */
+export const checked = {
+  folder: '.',
+  args: [
+    'build',
+    ...(process.platform === 'linux' ? labPackages : []),
+    '--lib',
+    ...['pipeline-atomic-engine.opt-level="s"', 'serde_json.opt-level="s"'].flatMap((option) => [
+      '--config',
+      `profile.lab.package.${option}`,
+    ]),
+  ],
+  profile: 'lab',
+}
 
 /**
  * Builds an addon (cargo decides what is stale) and puts it where its loader looks for it.
  *
- * @param {typeof base} [addon]
+ * @param {typeof released} addon
  * @param {AbortSignal} [signal] ends cargo and its compilers
  */
-export async function build({ folder, args, profile } = base, signal = undefined) {
+export async function build({ folder, args, profile }, signal = undefined) {
   await requireRust()
   let library = ''
   const color = process.stderr.isTTY ? ['--color=always'] : []
   const { code } = await runCargo(
-    ['rustc', '--profile', profile, '--lib', ...args, '--message-format=json-render-diagnostics', ...color],
+    [...args, '--profile', profile, '--message-format=json-render-diagnostics', ...color],
     {
       quiet: true,
       signal,
@@ -164,13 +184,13 @@ function isOlder(/** @type {string} */ a, /** @type {string} */ b) {
 }
 
 /** Everything that has to be there before the package can be used from this clone. Cargo needs none of the development packages. */
-export async function prepare() {
+export async function prepare(addon = released) {
   requireNode()
   const stop = new AbortController()
   const installed = install()
   // Nobody wants the addon then, and what is wrong is to be the last that is said.
   installed.catch(() => stop.abort())
-  const built = build(base, stop.signal)
+  const built = build(addon, stop.signal)
   await Promise.allSettled([installed, built])
   await installed
   await built

@@ -2,12 +2,12 @@
 // that is the sum of both. `npm run test:js -- NAME` and `npm run test:rust -- NAME` run a part. `npm run test:cloud`
 // runs the specs in __test__/cloud-servers, which the ordinary run leaves out, against object stores that it starts. `npm run model`
 // explores the model of the transactions whole. `npm run consumer` runs those in __test__/registry, which install the packages from a
-// registry that it starts.
+// registry that it starts. They use an addon that is built for tests; `npm test -- --release` the one that users download.
 
 import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
-import { prepare, prepareCloud, requireNode, requireRust } from './prepare.mjs'
+import { checked, prepare, prepareCloud, released, requireNode, requireRust } from './prepare.mjs'
 import {
   Complaint,
   labPackages,
@@ -158,11 +158,6 @@ const parts = {
   cloud: async (args) => [await runCloud(args), ...(args.length > 0 ? [] : [await runProtocolTests()])],
 }
 
-async function runSpecs() {
-  await prepare()
-  return runVitest([])
-}
-
 /**
  * What keeps a part from being run is told at once, and counts as one failure of it: the other part goes on.
  *
@@ -201,31 +196,39 @@ function holdBack(/** @type {string} */ path) {
 }
 
 /**
- * npm waits for the network and the disk, the addon's build ends with a minute of one thread, and specs wait a lot: Rust's tests are
- * built and run meanwhile. What they print is shown after what the specs print.
+ * Specs wait a lot: Rust's tests are built and run meanwhile. What they print is shown after what the specs print. They come after the
+ * addon's build, as cargo makes one build at a time of a profile, and the specs would wait for theirs.
  */
-async function runAll() {
+async function runAll(/** @type {typeof released} */ addon) {
   requireNode()
   await requireRust()
   const log = join(root, 'target', 'rust-tests.log')
   const { print, show } = holdBack(log)
-  console.log(
-    `Rust's tests run beside the specs; what they print is in ${relative(root, log)}, and is shown after the specs.`,
+  const prepared = prepare(addon)
+  const rust = orFailure(prepared.catch(() => {}).then(() => runRustTests(print)))
+  const specs = await orFailure(
+    prepared.then(() => {
+      console.log(
+        `Rust's tests run beside the specs; what they print is in ${relative(root, log)}, and is shown after the specs.`,
+      )
+      return runVitest([])
+    }),
   )
-  const rust = orFailure(runRustTests(print))
-  const specs = await orFailure(runSpecs())
   console.log("\nRust's tests:")
   show()
   return [specs, await rust]
 }
 
 runAsScript(import.meta.url, async () => {
-  const [part, ...rest] = process.argv.slice(2)
+  const given = process.argv.slice(2)
+  const [part, ...rest] = given.filter((arg) => arg !== '--release')
+  // What is installed from a registry is what users download.
+  const addon = given.includes('--release') || part === 'consumer' ? released : checked
   const run = part && part in parts ? parts[/** @type {keyof typeof parts} */ (part)] : undefined
-  if (run) await prepare()
+  if (run) await prepare(addon)
   // Nothing is measured there, and link-time optimisation takes a minute and a half.
   if (part === 'cloud') await prepareCloud({ profile: 'lab', features: ['mutants'] })
-  const results = run ? await run(rest) : await runAll()
+  const results = run ? await run(rest) : await runAll(addon)
 
   const passed = results.reduce((total, one) => total + one.passed, 0)
   const list = (/** @type {string} */ title, /** @type {string[]} */ names) =>
