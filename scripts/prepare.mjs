@@ -80,9 +80,10 @@ const cloud = {
 export const released = { folder: '.', args: ['build', '--lib'], profile: 'release' }
 
 /**
- * For tests. A number that overflows and an assertion of the engine that does not hold are panics, and it takes a third of the processor
- * time to build: it has its dependencies in common with Rust's tests, and nothing is optimised at link time. What goes through whole
- * texts is optimised, as specs of large files would take minutes: here, because what else is of this profile is compiled sooner without.
+ * For tests. A number that overflows is a panic, and it takes a third of the processor time to build: it has its dependencies in common
+ * with Rust's tests, and nothing is optimised at link time. What goes through whole texts is optimised, as specs of large files would
+ * take minutes: here, because what else is of this profile is compiled sooner without. It makes the system calls of the other one, which
+ * specs count: with debug assertions Rust's library asks at each close whether the descriptor is open.
  */
 export const checked = {
   folder: '.',
@@ -90,10 +91,11 @@ export const checked = {
     'build',
     ...(process.platform === 'linux' ? labPackages : []),
     '--lib',
-    ...['pipeline-atomic-engine.opt-level="s"', 'serde_json.opt-level="s"'].flatMap((option) => [
-      '--config',
-      `profile.lab.package.${option}`,
-    ]),
+    ...[
+      'pipeline-atomic-engine.opt-level=2',
+      'pipeline-atomic-engine.debug-assertions=false',
+      'serde_json.opt-level=2',
+    ].flatMap((option) => ['--config', `profile.lab.package.${option}`]),
   ],
   profile: 'lab',
 }

@@ -78,7 +78,10 @@ test.skipIf(reason)(
 test.skipIf(reason)(
   'SIGTERM does the same: worker threads that are terminated again and again end after the round that is under way',
   async () => {
-    const { code, looked, all, output } = await stopped(['filesystems'], 'workers.mjs', 'SIGTERM')
+    const [page, json] = [join(folder, 'filesystems.md'), join(folder, 'filesystems.json')]
+    writeFileSync(page, FIGURES)
+    const args = ['filesystems', '--write', page, '--json', json]
+    const { code, looked, all, output } = await stopped(args, 'workers.mjs', 'SIGTERM')
     const [, workers] = /^\| 32 worker threads, terminated \| 0 \/ ([\d,]+) \|/m.exec(output) ?? []
     // Of 60 rounds.
     expect(Number(workers?.replaceAll(',', '')), output).toBeLessThan(32 * 10)
@@ -87,6 +90,8 @@ test.skipIf(reason)(
     expect(all).toBeLessThan(60 * 32 + 500)
     expect(looked).toBeLessThan(all)
     expect(code, output).toBe(0)
+    expect(readFileSync(page, 'utf8'), output).toBe(FIGURES)
+    expect(JSON.parse(readFileSync(json, 'utf8')).stopped).toBe(true)
   },
   NO_TIMEOUT,
 )

@@ -1,6 +1,15 @@
 // An index whose name becomes a symbolic link after its lock was taken: it is another file by then, with another lock.
 
-import { lstatSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { acquireIndexLock, atomicIndexUpdate, atomicTransaction } from '@pipeline/atomic'
@@ -162,8 +171,10 @@ test('after a part of a group was written: what was written is not made again', 
     while (!isOver) {
       const now = lstatSync(file, { throwIfNoEntry: false })
       if (now?.isFile() && now.ino !== ino) {
-        renameSync(file, to)
-        symlinkSync(to, file)
+        // At no moment without a file.
+        linkSync(file, to)
+        symlinkSync(to, `${file}.link`)
+        renameSync(`${file}.link`, file)
       }
       await new Promise(setImmediate)
     }

@@ -24,7 +24,7 @@ use lab::cleanup_watchdog::{self, Role};
 use lab::stop;
 use report::{Expect, Findings, Report, document, tables};
 
-/// The budget of `--short`, in seconds: what the floor takes on an idle machine is not much more.
+/// The budget of `--short`, in seconds. The floor takes longer.
 const SHORT: u64 = 30;
 
 /// The exit code for arguments that mean nothing.

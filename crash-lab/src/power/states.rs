@@ -101,8 +101,15 @@ fn of_epochs(
         let is_wanted = |at: usize| wanted.is_none_or(|wanted| wanted.contains(&(number, at)));
         if (0..choices.len()).any(is_wanted) {
             let (states, made) = of_epoch(log, number, epoch.clone(), choices, &base);
-            let made: HashSet<usize> =
-                (0..choices.len()).filter(|at| is_wanted(*at)).map(|at| made[at]).collect();
+            // A state stands for the first of the choices that make it: else one of many choices would be in each sample.
+            let mut known = 0;
+            let is_first = |at: &usize| {
+                let is_new = made[*at] == known;
+                known += usize::from(is_new);
+                is_new
+            };
+            let firsts = (0..choices.len()).filter(is_first);
+            let made: HashSet<usize> = firsts.filter(|at| is_wanted(*at)).map(|at| made[at]).collect();
             let states = states.into_iter().enumerate();
             found.extend(states.filter(|(at, _)| made.contains(at)).map(|(_, state)| state));
         }

@@ -144,6 +144,14 @@ impl Error {
         self
     }
 
+    /// The same failure, after a timeout, of a call that has waited for so long.
+    pub(crate) fn waited(mut self, waited: Duration) -> Self {
+        if let ErrorKind::LockTimeout(timeout) = &mut self.kind {
+            timeout.waited = waited;
+        }
+        self
+    }
+
     /// The same failure as it is told another call that has waited for so long, after a timeout that calls share. `None`: it is another failure.
     pub fn of_waiter(&self, waited: Duration, inside: impl FnOnce() -> Vec<String>) -> Option<Self> {
         let ErrorKind::LockTimeout(timeout) = &self.kind else { return None };

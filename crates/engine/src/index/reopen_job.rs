@@ -3,7 +3,6 @@
 //! It is a job of its own because the calls that share the index have nothing to be written meanwhile: each of them may be told that
 //! its time is over, or that it was aborted, while the others wait on.
 
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::file::IndexFile;
 use crate::index::job::{Opened, Origin};
 use crate::job::{After, Job, Step};
-use crate::lock::holder::{Blocker, Timeout};
 use crate::lock::index_lock::FileLock;
+use crate::lock::patience::Patience;
 use crate::lock::wait::{Again, Waited, Waiter};
 use crate::process::Ticket;
 
@@ -35,13 +34,10 @@ pub struct ReopenJob {
 struct How {
     origin: Origin,
     waited: Duration,
-    /// When the calls began that wait.
-    since: Instant,
-    timeout: Duration,
+    /// Of the calls, from when they began that wait.
+    patience: Patience,
     begun: Instant,
     cancel: Cancel,
-    /// The time was over when the path was followed last.
-    is_last: bool,
 }
 
 enum Stage {
@@ -87,7 +83,7 @@ impl Lost {
             until.and_then(|until| until.checked_sub(origin.timeout)).map_or(begun, |since| since.min(begun));
         let timeout = until.map_or(Duration::MAX, |until| until.saturating_duration_since(since));
         ReopenJob {
-            how: How { origin, waited, since, timeout, begun, cancel, is_last: false },
+            how: How { origin, waited, patience: Patience::new(since, timeout), begun, cancel },
             stage: Stage::Wait(real, again),
         }
     }
@@ -103,8 +99,8 @@ impl How {
             let waiter = Waiter {
                 path: &real,
                 own: FileLock::of_update(self.origin.options.commit.in_place),
-                since: self.since,
-                timeout: self.timeout,
+                since: self.patience.since,
+                timeout: self.patience.timeout,
                 cancel: &self.cancel,
             };
             match waiter.reopen(again).await {
@@ -115,12 +111,9 @@ impl How {
         }))
     }
 
-    /// The path leads elsewhere by now. After its time it is followed once more, as a lock is looked at, and then no more: it may lead elsewhere each time.
+    /// The path leads elsewhere by now.
     fn again(mut self, old: Option<IndexFile>) -> Result<ReopenJob> {
-        let waited = self.since.elapsed();
-        if mem::replace(&mut self.is_last, waited >= self.timeout) {
-            return Err(Timeout::new(waited, Blocker::Changes, None, &self.origin.path).into());
-        }
+        self.patience.elsewhere(&self.origin.path)?;
         Ok(self.at(Stage::Elsewhere(old)))
     }
 

@@ -1,6 +1,6 @@
 //! An append on its way through workers: resolve the path, wait for turn and lock, append with all that wait for the same.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use crate::lines::group::{Group, Seat, Told, Wish};
 use crate::lines::options::{AppendOptions, Torn};
 
 use crate::lock::index_lock::FileLock;
+use crate::lock::patience::Patience;
 use crate::lock::wait::{Again, Wait, Waited, Waiter};
 use crate::process::{Called, Inside, Ticket};
 use crate::transaction::pending::{self, Look};
@@ -35,7 +36,7 @@ struct Origin {
     path: PathBuf,
     mkdir: bool,
     network: bool,
-    timeout: Duration,
+    patience: Patience,
     /// What the call is made inside of.
     inside: Inside,
     moves: u32,
@@ -57,8 +58,9 @@ impl AppendJob {
     /// For calls of which the first has its rank among all of this process.
     pub fn new(path: PathBuf, bunch: Bunch, options: AppendOptions, ticket: Ticket, cancel: Cancel) -> Self {
         let AppendOptions { mkdir, network, timeout, .. } = options;
+        let patience = Patience::new(Instant::now(), timeout);
         let origin =
-            Origin { path, mkdir, network, timeout, inside: ticket.made_inside(), moves: 0, torn: None };
+            Origin { path, mkdir, network, patience, inside: ticket.made_inside(), moves: 0, torn: None };
         // How long each waits is no difference between calls that are made together.
         let options = Arc::new(AppendOptions { timeout: Duration::ZERO, ..options });
         Self { stage: Stage::Given(ticket, bunch, options, cancel), origin }
@@ -139,28 +141,27 @@ impl Origin {
 
     fn wait(self, seat: Seat, cancel: Cancel, real: PathBuf, wait: Wait) -> Step<AppendJob> {
         Step::Wait(Box::pin(async move {
-            let since = Instant::now();
-            match self.waiter(&real, since, &cancel).open(wait).await {
+            let waiter = Waiter {
+                path: &real,
+                own: FileLock::AsWell,
+                since: Instant::now(),
+                timeout: self.patience.left(),
+                cancel: &cancel,
+            };
+            match waiter.open(wait).await {
                 Ok(Waited::Open(file)) => {
                     seat.leave().map(|wish| self.at(Stage::Ready(file, Group::of(wish)))).into()
                 }
                 Ok(Waited::Elsewhere) => seat.leave().and_then(|wish| self.elsewhere(wish)).into(),
                 Ok(Waited::Follower) => self.told(seat).await,
-                Err(error) => After::Done(Err(error)),
+                Err(error) => After::Done(Err(self.patience.told(error))),
             }
         }))
     }
 
-    fn waiter<'a>(&self, path: &'a Path, since: Instant, cancel: &'a Cancel) -> Waiter<'a> {
-        Waiter { path, own: FileLock::AsWell, since, timeout: self.timeout, cancel }
-    }
-
     /// The directory was replaced while the call has waited.
     fn elsewhere(mut self, wish: Wish) -> Result<AppendJob> {
-        if self.moves >= MAX_MOVES {
-            return Err(moved());
-        }
-        self.moves += 1;
+        self.patience.elsewhere(&self.path)?;
         let ticket = self.ticket();
         Ok(self.at(Stage::Called(ticket, wish)))
     }
@@ -243,9 +244,16 @@ impl Origin {
         // Before the turn is passed on, and so before all calls that wait for it.
         let again = Again::Turn(self.ticket().join(target.key()));
         drop(old);
-        let (real, since, never) = (target.real_path(), Instant::now(), Cancel::default());
+        let real = target.real_path();
         Step::Wait(Box::pin(async move {
-            let stage = match self.waiter(&real, since, &never).reopen(again).await {
+            let waiter = Waiter {
+                path: &real,
+                own: FileLock::AsWell,
+                since: Instant::now(),
+                timeout: self.patience.timeout,
+                cancel: &Cancel::default(),
+            };
+            let stage = match waiter.reopen(again).await {
                 Ok(Waited::Open(file)) => Stage::Ready(file, group),
                 Ok(_) => Stage::Moved(None, group),
                 Err(error) => return After::Done(Ok(group.settle(Err(error), None))),
