@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { LongFirst } from './__test__/helpers/long-first.js'
+import { scatterFolders } from './__test__/helpers/scattered.js'
 
 // Of all processes that a spec starts, and of this one: where files are private by default, specs that work as another user could read nothing.
 process.umask(0o022)
@@ -8,6 +9,8 @@ process.umask(0o022)
 // With it Node reads all certificates of the system at each start, which takes longer than all else that it does then (80 ms of 110), and
 // specs start some thousand processes. None of them talks to another machine.
 delete process.env.NODE_EXTRA_CA_CERTS
+
+scatterFolders()
 
 export default defineConfig({
   test: {
