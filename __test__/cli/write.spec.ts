@@ -43,7 +43,8 @@ describe('write', () => {
         message: /"sh" failed with exit code 3\. kept is as it was\n$/,
       },
       { args: ['--', 'sh', '-c', 'echo half; kill -9 $$'], message: /"sh" was ended by SIGKILL/ },
-      { args: ['--', 'no-such-program'], message: /there is no such program/ },
+      // EACCES: a folder of PATH is private to another user.
+      { args: ['--', 'no-such-program'], message: /there is no such program|no-such-program EACCES/ },
       { args: ['--refuse-empty'], message: /The input is empty/ },
       { args: ['--exclusive'], message: /EEXIST/ },
     ]
