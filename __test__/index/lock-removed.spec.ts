@@ -64,6 +64,14 @@ const taker = (file: string) =>
     [file],
   )
 
+/** Removes the lock file, and returns when `other` has made and locked a new one. It blocks, as a function that does so may not wait. */
+function passOn(lock: string, other: ReturnType<typeof taker>) {
+  rmSync(lock)
+  other.send('go on')
+  for (const end = Date.now() + 10_000; !existsSync(lock); )
+    if (Date.now() > end) throw new Error('nobody has taken the lock')
+}
+
 describe('a lock file that is', () => {
   for (const [how, remove] of ways) {
     test(`${how} while fn runs: fn runs again under a new lock`, async ({ dir, file, lock }) => {
@@ -172,10 +180,7 @@ describe('a lock file that is', () => {
     const remove = (index: any) => {
       if (!isRemoved) {
         isRemoved = true
-        rmSync(lock)
-        other.send('go on')
-        for (const end = Date.now() + 10_000; !existsSync(lock); )
-          if (Date.now() > end) throw new Error('nobody has taken the lock')
+        passOn(lock, other)
       }
       return increment(index)
     }
@@ -211,10 +216,7 @@ describe('a lock file that is', () => {
     let isRemoved = false
     const remove = (index: any) => {
       isRemoved = true
-      rmSync(lock)
-      other.send('go on')
-      for (const end = Date.now() + 10_000; !existsSync(lock); )
-        if (Date.now() > end) throw new Error('nobody has taken the lock')
+      passOn(lock, other)
       return increment(index)
     }
     const before = await acquireIndexLock(file)

@@ -13,8 +13,8 @@ use crate::index::file::{IndexFile, Opening, Snapshot, UpdateOptions};
 use crate::index::layout::Layout;
 use crate::job::{After, Job, Step};
 use crate::lock::index_lock::FileLock;
-use crate::lock::patience::Patience;
 use crate::lock::wait::{Wait, Waited, Waiter};
+use crate::lock::wait_time::WaitTime;
 use crate::process::{CallId, Called, Inside, Key, Ticket};
 use crate::stats;
 use crate::transaction::pending::{self, Look};
@@ -34,7 +34,7 @@ pub struct OpenJob {
     id: CallId,
     stage: Stage,
     origin: Origin,
-    patience: Patience,
+    wait_time: WaitTime,
     cancel: Cancel,
 }
 
@@ -92,7 +92,7 @@ impl OpenJob {
         cancel: Cancel,
     ) -> Self {
         let origin = Origin { path, options, timeout, inside: ticket.made_inside(), patches: Vec::new() };
-        Self { id, stage: Stage::Called(ticket), origin, patience: Patience::new(since, timeout), cancel }
+        Self { id, stage: Stage::Called(ticket), origin, wait_time: WaitTime::new(since, timeout), cancel }
     }
 
     /// For a call that is made of patches: what they need of the text is taken apart on the worker that reads it.
@@ -108,24 +108,24 @@ impl OpenJob {
                 path: &real,
                 own: FileLock::of_update(self.origin.options.commit.in_place),
                 since: Instant::now(),
-                timeout: self.patience.left(),
+                timeout: self.wait_time.left(),
                 cancel: &self.cancel,
             };
             match waiter.open(wait).await {
                 Ok(Waited::Open(index)) => {
-                    self.stage = Stage::Open(index, self.patience.since.elapsed());
+                    self.stage = Stage::Open(index, self.wait_time.since.elapsed());
                     After::Run(self)
                 }
                 Ok(Waited::Elsewhere) => self.again().into(),
                 Ok(Waited::Follower) => After::Done(Ok(Come::Follower)),
-                Err(error) => After::Done(Err(self.patience.told(error))),
+                Err(error) => After::Done(Err(self.wait_time.told(error))),
             }
         }))
     }
 
     /// The path leads elsewhere by now.
     fn again(mut self) -> Result<Self, Error> {
-        self.patience.elsewhere(&self.origin.path)?;
+        self.wait_time.elsewhere(&self.origin.path)?;
         self.stage = Stage::Called(Ticket::take().inside(self.origin.inside.clone()));
         Ok(self)
     }
@@ -159,7 +159,7 @@ impl Job for OpenJob {
                         return Step::Again(self, error);
                     }
                 };
-                let ticket = ticket.counted(self.patience.since, self.origin.calls());
+                let ticket = ticket.counted(self.wait_time.since, self.origin.calls());
                 let mut place = ticket.join_as_follower(target.key(), target.name.clone(), self.id);
                 // It looks again with its turn: so it keeps its place in the order of calls, and holds up none of other files.
                 if !is_clear {
@@ -172,7 +172,7 @@ impl Job for OpenJob {
                 };
                 let own = FileLock::of_update(self.origin.options.commit.in_place);
                 match IndexFile::try_open(target, turn, own) {
-                    Ok(Opening::Open(index)) => (index, self.patience.since.elapsed()),
+                    Ok(Opening::Open(index)) => (index, self.wait_time.since.elapsed()),
                     Ok(Opening::Busy(target, turn)) => {
                         return self.wait(target.real_path(), Wait::Lock(turn));
                     }

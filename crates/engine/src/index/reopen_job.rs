@@ -13,8 +13,8 @@ use crate::index::file::IndexFile;
 use crate::index::job::{Opened, Origin};
 use crate::job::{After, Job, Step};
 use crate::lock::index_lock::FileLock;
-use crate::lock::patience::Patience;
 use crate::lock::wait::{Again, Waited, Waiter};
+use crate::lock::wait_time::WaitTime;
 use crate::process::Ticket;
 
 /// An index that is to be had again.
@@ -35,7 +35,7 @@ struct How {
     origin: Origin,
     waited: Duration,
     /// Of the calls, from when they began that wait.
-    patience: Patience,
+    wait_time: WaitTime,
     begun: Instant,
     cancel: Cancel,
 }
@@ -83,7 +83,7 @@ impl Lost {
             until.and_then(|until| until.checked_sub(origin.timeout)).map_or(begun, |since| since.min(begun));
         let timeout = until.map_or(Duration::MAX, |until| until.saturating_duration_since(since));
         ReopenJob {
-            how: How { origin, waited, patience: Patience::new(since, timeout), begun, cancel },
+            how: How { origin, waited, wait_time: WaitTime::new(since, timeout), begun, cancel },
             stage: Stage::Wait(real, again),
         }
     }
@@ -99,8 +99,8 @@ impl How {
             let waiter = Waiter {
                 path: &real,
                 own: FileLock::of_update(self.origin.options.commit.in_place),
-                since: self.patience.since,
-                timeout: self.patience.timeout,
+                since: self.wait_time.since,
+                timeout: self.wait_time.timeout,
                 cancel: &self.cancel,
             };
             match waiter.reopen(again).await {
@@ -113,7 +113,7 @@ impl How {
 
     /// The path leads elsewhere by now.
     fn again(mut self, old: Option<IndexFile>) -> Result<ReopenJob> {
-        self.patience.elsewhere(&self.origin.path)?;
+        self.wait_time.elsewhere(&self.origin.path)?;
         Ok(self.at(Stage::Elsewhere(old)))
     }
 

@@ -17,8 +17,8 @@ use crate::lines::group::{Group, Seat, Told, Wish};
 use crate::lines::options::{AppendOptions, Torn};
 
 use crate::lock::index_lock::FileLock;
-use crate::lock::patience::Patience;
 use crate::lock::wait::{Again, Wait, Waited, Waiter};
+use crate::lock::wait_time::WaitTime;
 use crate::process::{Called, Inside, Ticket};
 use crate::transaction::pending::{self, Look};
 
@@ -36,7 +36,7 @@ struct Origin {
     path: PathBuf,
     mkdir: bool,
     network: bool,
-    patience: Patience,
+    wait_time: WaitTime,
     /// What the call is made inside of.
     inside: Inside,
     moves: u32,
@@ -58,9 +58,9 @@ impl AppendJob {
     /// For calls of which the first has its rank among all of this process.
     pub fn new(path: PathBuf, bunch: Bunch, options: AppendOptions, ticket: Ticket, cancel: Cancel) -> Self {
         let AppendOptions { mkdir, network, timeout, .. } = options;
-        let patience = Patience::new(Instant::now(), timeout);
+        let wait_time = WaitTime::new(Instant::now(), timeout);
         let origin =
-            Origin { path, mkdir, network, patience, inside: ticket.made_inside(), moves: 0, torn: None };
+            Origin { path, mkdir, network, wait_time, inside: ticket.made_inside(), moves: 0, torn: None };
         // How long each waits is no difference between calls that are made together.
         let options = Arc::new(AppendOptions { timeout: Duration::ZERO, ..options });
         Self { stage: Stage::Given(ticket, bunch, options, cancel), origin }
@@ -145,7 +145,7 @@ impl Origin {
                 path: &real,
                 own: FileLock::AsWell,
                 since: Instant::now(),
-                timeout: self.patience.left(),
+                timeout: self.wait_time.left(),
                 cancel: &cancel,
             };
             match waiter.open(wait).await {
@@ -154,14 +154,14 @@ impl Origin {
                 }
                 Ok(Waited::Elsewhere) => seat.leave().and_then(|wish| self.elsewhere(wish)).into(),
                 Ok(Waited::Follower) => self.told(seat).await,
-                Err(error) => After::Done(Err(self.patience.told(error))),
+                Err(error) => After::Done(Err(self.wait_time.told(error))),
             }
         }))
     }
 
     /// The directory was replaced while the call has waited.
     fn elsewhere(mut self, wish: Wish) -> Result<AppendJob> {
-        self.patience.elsewhere(&self.path)?;
+        self.wait_time.elsewhere(&self.path)?;
         let ticket = self.ticket();
         Ok(self.at(Stage::Called(ticket, wish)))
     }
@@ -250,7 +250,7 @@ impl Origin {
                 path: &real,
                 own: FileLock::AsWell,
                 since: Instant::now(),
-                timeout: self.patience.timeout,
+                timeout: self.wait_time.timeout,
                 cancel: &Cancel::default(),
             };
             let stage = match waiter.reopen(again).await {

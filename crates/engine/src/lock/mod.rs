@@ -22,7 +22,7 @@ pub mod index_lock;
 pub mod left;
 pub(crate) mod order;
 pub(crate) mod outliving;
-pub(crate) mod patience;
 pub(crate) mod share;
 pub mod sidecar;
 pub mod wait;
+pub(crate) mod wait_time;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::lock::holder::{Blocker, Timeout};
 
 /// The time of a call.
-pub struct Patience {
+pub struct WaitTime {
     /// When it has begun.
     pub since: Instant,
     /// How long it is.
@@ -19,7 +19,7 @@ pub struct Patience {
     is_last: bool,
 }
 
-impl Patience {
+impl WaitTime {
     /// For a call that was made then, and waits for so long.
     pub fn new(since: Instant, timeout: Duration) -> Self {
         Self { since, timeout, has_moved: false, is_last: false }
@@ -58,17 +58,17 @@ mod tests {
     #[test]
     fn a_path_that_leads_elsewhere_each_time_is_followed_once_more_after_the_time_that_is_left() {
         let (minute, path) = (Duration::from_secs(60), Path::new("index"));
-        let mut patience = Patience::new(Instant::now(), 2 * minute);
-        assert_eq!(patience.left(), 2 * minute, "from its place in the queue");
-        patience.elsewhere(path).unwrap();
-        assert!(patience.left() <= 2 * minute && patience.left() > minute);
-        patience.timeout = Duration::ZERO;
-        assert_eq!(patience.left(), Duration::ZERO);
-        patience.since -= minute;
+        let mut wait_time = WaitTime::new(Instant::now(), 2 * minute);
+        assert_eq!(wait_time.left(), 2 * minute, "from its place in the queue");
+        wait_time.elsewhere(path).unwrap();
+        assert!(wait_time.left() <= 2 * minute && wait_time.left() > minute);
+        wait_time.timeout = Duration::ZERO;
+        assert_eq!(wait_time.left(), Duration::ZERO);
+        wait_time.since -= minute;
         let of_wait = Timeout::new(Duration::from_secs(1), Blocker::EarlierCall, None, path);
-        let said = patience.told(of_wait.into()).to_string();
+        let said = wait_time.told(of_wait.into()).to_string();
         assert!(said.contains("after 600") && said.contains(" ms"), "{said}");
-        patience.elsewhere(path).unwrap();
-        assert_eq!(patience.elsewhere(path).unwrap_err().code(), "ERR_ATOMIC_LOCK_TIMEOUT");
+        wait_time.elsewhere(path).unwrap();
+        assert_eq!(wait_time.elsewhere(path).unwrap_err().code(), "ERR_ATOMIC_LOCK_TIMEOUT");
     }
 }
