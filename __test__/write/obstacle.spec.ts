@@ -12,6 +12,7 @@ import {
   atomicWrite,
   atomicWriteAll,
   inspectDirectory,
+  remove,
   withIndexLock,
 } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -35,7 +36,7 @@ const kinds: [
     ['root that may mount'],
     (path, body) => bound(path, path, body),
     'EBUSY',
-    'it is a mount point, which cannot be replaced: mount its directory instead',
+    'it is a mount point, which can be neither replaced nor removed: mount its directory instead',
   ],
   ...(['i', 'a'] as const).map(
     (flag) =>
@@ -93,6 +94,18 @@ for (const [what, needed, around, code, advice] of kinds) {
         }
       })
       expect(state(path)).toStrictEqual(before)
+    })
+
+    test('is not removed, and the error says why', async ({ dir }) => {
+      const path = join(makeDir(dir, 'in'), 'file')
+      writeFileSync(path, 'old')
+      await around(path, async () => {
+        const error = await rejection(remove(path))
+        expect(error).toMatchObject({ code, syscall: 'unlink', path })
+        expect(error).not.toHaveProperty('committed')
+        expect(error.message).toContain(advice)
+      })
+      expect(readFileSync(path, 'utf8')).toBe('old')
     })
   })
 }
@@ -211,7 +224,7 @@ describe('another user’s file in a sticky directory', () => {
     const error = await inProcess(write, [first, path], { uid: NOBODY }).returned
     expect(error).toMatchObject({ code: 'EPERM', entry: 1 })
     expect(error).not.toHaveProperty('committed')
-    expect(error.message).toContain('only its owner may replace it')
+    expect(error.message).toContain('only its owner may replace or remove it')
     expect([first, path].map((path) => readFileSync(path, 'utf8'))).toStrictEqual(['old', 'old'])
     expect(names(dir)).toStrictEqual(['file', 'first'])
   })

@@ -87,7 +87,9 @@ impl Advice {
             Self::Appended => {
                 "and what was appended could not be taken back: the file may end in a part of it, which the next append sets aside"
             }
-            Self::MountPoint => "it is a mount point, which cannot be replaced: mount its directory instead",
+            Self::MountPoint => {
+                "it is a mount point, which can be neither replaced nor removed: mount its directory instead"
+            }
             Self::MountedDirectory => {
                 "it is a mount point, which cannot be replaced: use a directory below it, or mount its parent instead"
             }
@@ -95,7 +97,7 @@ impl Advice {
                 "it, or its directory, has the attribute immutable or append-only: see chattr(1)"
             }
             Self::Sticky => {
-                "it is another user's, and its directory is sticky: only its owner may replace it"
+                "it is another user's, and its directory is sticky: only its owner may replace or remove it"
             }
             Self::NoRootLock => {
                 "another program has removed it, and nobody can tell whether a transaction is at work: end all that use this root, and \

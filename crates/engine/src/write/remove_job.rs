@@ -174,7 +174,7 @@ fn unlink(target: &Target, flush: bool) -> Result<Option<Settled>> {
     let before = flush.then(|| target.dir.failed_flushes());
     match target.dir.unlink(&target.name) {
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => return Ok(None),
-        unlinked => unlinked.named("unlink")?,
+        unlinked => unlinked.named("unlink").map_err(|error| target.explain(error))?,
     }
     let receipt = Receipt { written: false, bytes: 0, durable: flush, verified: None, atomic: true };
     Published::new(receipt, target, before, None).settle().map(Some)
