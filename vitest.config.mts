@@ -17,8 +17,12 @@ export default defineConfig({
     include: ['__test__/**/*.spec.ts'],
     // `npm run test:cloud` and `npm run consumer` have configurations of their own: those need servers.
     exclude: ['__test__/cloud-servers/**', '__test__/registry/**'],
-    // A process for each file: the addon holds a process-wide queue, and specs change the umask, limits and user.
+    // Specs change the folder of their process, which threads cannot. Files share processes: to start one for each takes longer than the
+    // tests of most. What a test changes in its process it puts back: spies and variables are put back for it.
     pool: 'forks',
+    isolate: false,
+    restoreMocks: true,
+    unstubEnvs: true,
     // Two for each processor: most of a spec is waiting, for disks, processes and moments.
     maxWorkers: 2 * availableParallelism(),
     sequence: { sequencer: LongFirst },

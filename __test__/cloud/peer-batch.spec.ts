@@ -1,10 +1,8 @@
 // A batch of objects as the peer's own JavaScript writes it, over an addon that is a stand-in.
 
-import { createRequire } from 'node:module'
 import { describe, expect, test, vi } from 'vitest'
+import { peerOver } from '../helpers/peer'
 import { rejection } from '../helpers/promises'
-
-const require = createRequire(import.meta.url)
 
 /** The writes that were begun, by URL: each is ended by the test, unless it is `at-once`. */
 const writes = new Map<string, { resolve(): void; reject(error: Error): void }>()
@@ -36,9 +34,8 @@ function deferred<T>() {
   return { promise, resolve, reject }
 }
 
-const addon = require.resolve('../../packages/cloud/addon.js')
-require.cache[addon] = { id: addon, filename: addon, loaded: true, exports: { Call, Place } } as never
-const { atomicWriteAll } = require('../../packages/cloud/lib/objects.js') as {
+const load = peerOver({ Call, Place })
+const { atomicWriteAll } = load('objects') as {
   atomicWriteAll(entries: unknown, options?: object): Promise<{ bytes: number }[]>
 }
 

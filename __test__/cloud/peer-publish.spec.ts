@@ -1,10 +1,8 @@
 // Releases and patches as the peer's own JavaScript makes them, over an addon that is a stand-in.
 
-import { createRequire } from 'node:module'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { peerOver } from '../helpers/peer'
 import { rejection } from '../helpers/promises'
-
-const require = createRequire(import.meta.url)
 
 const puts: { path: string; reject(error: Error): void }[] = []
 const published = vi.fn(async () => ({ release: 'r', version: 'v', files: 0, outcome: { written: true } }))
@@ -42,15 +40,9 @@ class Call {
   }
 }
 
-const addon = require.resolve('../../packages/cloud/addon.js')
-require.cache[addon] = {
-  id: addon,
-  filename: addon,
-  loaded: true,
-  exports: { Call, Place, Staging },
-} as never
-const { atomicPublish } = require('../../packages/cloud/lib/release.js')
-const { atomicIndexPatch } = require('../../packages/cloud/lib/patch.js')
+const load = peerOver({ Call, Place, Staging })
+const { atomicPublish } = load('release')
+const { atomicIndexPatch } = load('patch')
 
 /** An iterable that gives these, and is then at work on one that never comes. */
 function stuck(...paths: string[]) {

@@ -1,10 +1,8 @@
 // A URL whose key cannot be decoded, as the peer's own JavaScript takes it, over an addon that is a stand-in.
 
-import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
+import { peerOver } from '../helpers/peer'
 import { rejection } from '../helpers/promises'
-
-const require = createRequire(import.meta.url)
 
 const opened: string[] = []
 
@@ -17,9 +15,8 @@ class Place {
 
 class Call {}
 
-const addon = require.resolve('../../packages/cloud/addon.js')
-require.cache[addon] = { id: addon, filename: addon, loaded: true, exports: { Call, Place } } as never
-const { atomicWrite, atomicWriteAll, list, remove } = require('../../packages/cloud/lib/objects.js')
+const load = peerOver({ Call, Place })
+const { atomicWrite, atomicWriteAll, list, remove } = load('objects')
 
 const refused = (name: string) => ({
   name: 'TypeError',
