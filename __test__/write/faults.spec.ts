@@ -129,12 +129,7 @@ describe('a fault', () => {
 
   traced('by which a file appears meanwhile: it is replaced', async ({ dir }) => {
     const path = join(dir, 'file')
-    const { result, calls } = await (await sameWriter()).traced(
-      path,
-      data,
-      {},
-      'linkat:error=EEXIST:when=1',
-    )
+    const { result, calls } = await (await sameWriter()).traced(path, data, {}, 'linkat:error=EEXIST:when=1')
     expect(result).toMatchObject({ written: true, bytes: 1000 })
     // Begun again: there is an owner and a mode to take over.
     expect(steps(calls, dir).filter((step) => step === 'stage without a name')).toHaveLength(2)
