@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, mkdirSync, readlinkSync, statSync, symlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { atomicDirectory } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { python } from '../helpers/attributes'
 import { openBelow } from '../helpers/descriptors'
 import { inside, leftovers, makeDir, names } from '../helpers/files'
 import { enqueued } from '../helpers/group'
@@ -235,13 +235,9 @@ describe('the mode of the directory itself', () => {
     'a temporary folder on a disk',
   )('comes with the extended attributes', async ({ dir }) => {
     const site = makeDir(dir, 'site')
-    const python = (line: string) =>
-      execFileSync('python3', ['-c', `import os; ${line}`])
-        .toString()
-        .trim()
-    python(`os.setxattr('${site}', 'user.origin', b'pipeline')`)
+    python("os.setxattr(path, 'user.origin', b'pipeline')", site)
     await atomicDirectory(site, () => {})
-    expect(python(`print(os.getxattr('${site}', 'user.origin').decode())`)).toBe('pipeline')
+    expect(python("print(os.getxattr(path, 'user.origin').decode())", site)).toBe('pipeline')
   })
 })
 

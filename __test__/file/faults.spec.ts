@@ -62,16 +62,15 @@ describe('the steps of a commit', () => {
 })
 
 describe('a fault', () => {
-  /** strace counts also what libuv does on the thread: the number of our nth call of that name. */
-  async function when(dir: string, call: string, nth: number): Promise<string> {
-    const { calls } = await (await Writer.start()).traced(overwritten(dir), pieces)
-    return `${call}:when=${calls.filter(({ name }) => name === call)[nth - 1]?.nth}`
-  }
+  const sameWriter = Writer.forAll()
 
   async function withFault(dir: string, call: string, nth: number, fault: string, options = {}) {
-    const at = await when(dir, call, nth)
+    const writer = await sameWriter()
+    const { calls } = await writer.traced(overwritten(dir), pieces)
+    // strace counts also what libuv does on the thread: the number of our nth call of that name.
+    const when = calls.filter(({ name }) => name === call)[nth - 1]?.nth
     const path = overwritten(dir)
-    const answer = await (await Writer.start()).traced(path, pieces, options, at.replace(':', `:${fault}:`))
+    const answer = await writer.traced(path, pieces, options, `${call}:${fault}:when=${when}`)
     expect(answer.calls.filter(({ result }) => result.includes('INJECTED'))).toHaveLength(1)
     return { ...answer, found: readFileSync(path, 'utf8') }
   }
@@ -121,7 +120,7 @@ describe('a fault', () => {
 
   traced('in the fsync of the folder rejects as committed', async ({ dir }) => {
     const path = overwritten(dir)
-    const { error } = await (await Writer.start()).traced(path, pieces, {}, 'fsync:error=EIO:when=2')
+    const { error } = await (await sameWriter()).traced(path, pieces, {}, 'fsync:error=EIO:when=2')
     expect(error).toMatchObject({ code: 'EIO', syscall: 'fsync', committed: true })
     expect(readFileSync(path, 'utf8') === whole).toBe(true)
     expect(names(dir)).toStrictEqual(['file'])
@@ -163,7 +162,7 @@ describe('a fault', () => {
 
   traced('by which a file appears meanwhile: it is replaced', async ({ dir }) => {
     const path = join(dir, 'file')
-    const writer = await Writer.start()
+    const writer = await sameWriter()
     const { result } = await writer.traced(path, pieces, {}, 'linkat:error=EEXIST:when=1')
     expect(result).toMatchObject({ written: true })
     const { error } = await writer.traced(

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -13,6 +12,7 @@ import {
 import { join } from 'node:path'
 import { AtomicFile, type Data, type WriteOptions } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
+import { python } from '../helpers/attributes'
 import { openBelow, untilClosed } from '../helpers/descriptors'
 import { leftovers, makeDir, names, pattern, state, written } from '../helpers/files'
 import { needs } from '../helpers/needs'
@@ -312,12 +312,6 @@ describe('between the opening and the commit', () => {
       expect(python('print(os.getxattr(path, "user.mine"))', path)).toBe("b'kept'")
     })
   }
-
-  /** Node has no function for extended attributes. */
-  const python = (line: string, path: string) =>
-    execFileSync('python3', ['-c', `import os, sys\npath = sys.argv[1]\n${line}`, path])
-      .toString()
-      .trim()
 
   test('a link may be switched: the file is where it led when it was opened', async ({ dir }) => {
     writeFileSync(join(dir, 'one'), 'old')

@@ -35,19 +35,20 @@ const growth = async ({ AtomicFile }: Remote, path: string, how: string, chunks:
 }
 
 describe('memory', () => {
-  for (const [what, how, chunks, size] of [
+  for (const [what, how, chunks, size, most] of [
     // Ten times the size, or a tenth, makes no difference: nothing is kept.
-    ['256 megabytes of bytes', 'bytes', 4_096, 65_536],
-    ['256 megabytes of text', 'text', 4_096, 65_536],
-    ['256 megabytes piped to the stream', 'piped', 4_096, 65_536],
-    ['400,000 bytes one by one', 'bytes', 400_000, 1],
+    ['256 megabytes of bytes', 'bytes', 4_096, 65_536, 40],
+    // It takes long to encode, and leaves half the garbage.
+    ['128 megabytes of text', 'text', 2_048, 65_536, 20],
+    ['256 megabytes piped to the stream', 'piped', 4_096, 65_536, 40],
+    ['200,000 bytes one by one', 'bytes', 200_000, 1, 20],
   ] as const) {
     test(`stays within a few megabytes during a write of ${what}`, async ({ dir }) => {
       const child = inProcess(growth, [join(dir, 'file'), how, chunks, size])
       const found = await child.returned
       expect(found.bytes).toBe(chunks * size)
       // Most of it is garbage that V8 has not collected yet.
-      expect(found.growth).toBeLessThan(40)
+      expect(found.growth).toBeLessThan(most)
     })
   }
 

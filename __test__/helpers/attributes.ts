@@ -1,11 +1,12 @@
 // Extended attributes, for which Node has no function.
 
 import { execFileSync } from 'node:child_process'
+import { ALONE, interpreter } from './python'
 import { NOBODY } from './users'
 
 /** Runs a line of Python with `os`, `struct` and the path. */
 export const python = (line: string, path: string) =>
-  execFileSync('python3', ['-c', `import os, struct, sys\npath = sys.argv[1]\n${line}`, path])
+  execFileSync(interpreter(), [...ALONE, '-c', `import os, struct, sys\npath = sys.argv[1]\n${line}`, path])
     .toString()
     .trim()
 

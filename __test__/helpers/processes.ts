@@ -60,6 +60,8 @@ export interface ProcessOptions {
   cwd?: string
   /** The path of the package, if it is not to be the copy that all processes use. */
   addon?: string
+  /** It is not ended with the test, for others of its file to use: by `kill`, and when nobody is there to send it anything. */
+  isKept?: boolean
 }
 
 async function until(isSo: () => boolean, ms: number) {
@@ -137,9 +139,11 @@ export function inProcess<A extends unknown[] | []>(
     cwd: options.cwd ?? tmpdir(),
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
-  onTestFinished(() => {
-    child.kill('SIGKILL')
-  })
+  if (!options.isKept) {
+    onTestFinished(() => {
+      child.kill('SIGKILL')
+    })
+  }
   let stderr = ''
   child.stderr?.on('data', (chunk) => {
     stderr += chunk

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import type { Data, WriteOptions, WriteResult } from '@pipeline/atomic'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 import { inProcess, type RunningProcess } from './processes'
 import { WHOLE } from './system-calls'
 
@@ -49,7 +49,17 @@ export class Writer {
     private readonly thread: number,
   ) {}
 
-  static async start(before?: string): Promise<Writer> {
+  /** One for all tests that ask for it, in a file that calls this before its tests. */
+  static forAll(): () => Promise<Writer> {
+    let writer: Promise<Writer> | undefined
+    afterAll(async () => (await writer)?.process.kill())
+    return () => {
+      writer ??= Writer.start(undefined, true)
+      return writer
+    }
+  }
+
+  static async start(before?: string, isKept = false): Promise<Writer> {
     const process = inProcess(
       async ({ AtomicFile, atomicWrite, require, send, receive, until, openBelow }) => {
         const fs = require('node:fs') as typeof import('node:fs')
@@ -99,7 +109,7 @@ export class Writer {
         }
       },
       [],
-      { env: { UV_THREADPOOL_SIZE: '1' }, ...(before === undefined ? {} : { before }) },
+      { env: { UV_THREADPOOL_SIZE: '1' }, isKept, ...(before === undefined ? {} : { before }) },
     )
     return new Writer(process, await process.next())
   }

@@ -4,10 +4,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { ALONE, interpreter } from './python'
 
 /** The events in `dir` while `body` runs, in order: names and what inotify says of them. */
 export async function watching(dir: string, body: () => unknown): Promise<string[]> {
-  const watcher = spawn('python3', [join(import.meta.dirname, 'inotify.py'), dir], {
+  const watcher = spawn(interpreter(), [...ALONE, join(import.meta.dirname, 'inotify.py'), dir], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   await Promise.race([once(watcher.stdout, 'readable'), once(watcher, 'exit')])

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import {
   applyIndexPatch,
   atomicIndexPatch,
@@ -116,7 +117,7 @@ for (const [way, run] of Object.entries(ways)) {
         }),
       )
       const made = settled.map(({ status }, at) => ({ seen: seen[at], isDone: status === 'fulfilled' }))
-      expect(made, `${way}, seed ${seed}`).toEqual(outcomes)
+      if (!isDeepStrictEqual(made, outcomes)) expect(made, `${way}, seed ${seed}`).toEqual(outcomes)
       const written = JSON.parse(readFileSync(file, 'utf8'))
       expect(JSON.stringify(written), `${way}, seed ${seed}`).toBe(JSON.stringify(expected))
     }
@@ -139,7 +140,7 @@ test('what a patch makes of an index that is a value is the same, and that stays
         continue
       }
       const next = applyIndexPatch(index, (view) => change(view, seen[1]))
-      expect(seen[1]).toEqual(seen[0])
+      if (!isDeepStrictEqual(seen[1], seen[0])) expect(seen[1]).toEqual(seen[0])
       expect(JSON.stringify(index)).toBe(before)
       expect(JSON.stringify(next), `seed ${seed}`).toBe(JSON.stringify(expected))
       expect(next === index, `seed ${seed}`).toBe(JSON.stringify(expected) === before)

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import type { Noted } from './notes'
@@ -18,12 +18,26 @@ export interface Host {
   env?: NodeJS.ProcessEnv
 }
 
+let bundle: Promise<string> | undefined
+
+async function bundleOf(script: string): Promise<string> {
+  const options = {
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    logLevel: 'warning',
+    write: false,
+  } as const
+  const { outputFiles } = await build({ entryPoints: [join(__dirname, script)], ...options })
+  return outputFiles[0]?.text ?? ''
+}
+
 /** The path of the script that a process runs, made in `dir`. */
 export async function bundled(dir: string): Promise<string> {
-  const outfile = join(dir, 'client.cjs')
-  const entryPoints = [join(__dirname, 'client.ts')]
-  await build({ entryPoints, outfile, bundle: true, platform: 'node', format: 'cjs', logLevel: 'warning' })
-  return outfile
+  bundle ??= bundleOf('client.ts')
+  const path = join(dir, 'client.cjs')
+  writeFileSync(path, await bundle)
+  return path
 }
 
 export class Client {

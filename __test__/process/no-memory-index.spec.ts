@@ -1,6 +1,6 @@
 // Files for which there is no memory, to be read or to be made anew: the call is refused, the file stays, and the process lives on.
 
-import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { IndexPatch } from '@pipeline/atomic'
 import { describe, expect } from 'vitest'
@@ -139,7 +139,7 @@ describe('a file for which there is no memory', () => {
 
   needs('linux', 'prlimit')('is not made anew', async ({ dir }) => {
     const file = join(dir, 'file')
-    writeFileSync(file, `{"a":"${'x'.repeat(150 << 20)}"}`)
+    for (const part of ['{"a":"', Buffer.alloc(150 << 20, 'x'), '"}']) appendFileSync(file, part)
     writeFileSync(join(dir, 'marked'), '\ufeffold')
     const failures = await inProcess(failing, [dir, 'make']).returned
     expect(Object.keys(failures)).toHaveLength(5)
@@ -176,9 +176,11 @@ describe('a file for which there is no memory', () => {
   ]
   for (const [what, patch] of patches) {
     needs('linux', 'prlimit')(`a patch that ${what} is made or refused`, async ({ dir }) => {
+      const [start, end] = JSON.stringify({ a: '|' }, null, 8).split('|') as [string, string]
+      const old = Buffer.concat([Buffer.from(start), Buffer.alloc(32 << 20, 'x'), Buffer.from(end)])
       const outcomes = new Set<string>()
       for (const mebibytes of [10, 25, 45, 65, 85, 105, 125, 1000]) {
-        writeFileSync(join(dir, 'file'), JSON.stringify({ a: 'x'.repeat(32 << 20) }, null, 8))
+        writeFileSync(join(dir, 'file'), old)
         outcomes.add(await told(patching, [dir, mebibytes, patch]))
       }
       outcomes.delete('ended')

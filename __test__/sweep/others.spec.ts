@@ -19,6 +19,7 @@ import { describe, expect } from 'vitest'
 import { makeDir, names } from '../helpers/files'
 import { mounted, needs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
+import { ALONE, interpreter } from '../helpers/python'
 import { test } from '../helpers/test'
 import { interrupt, raise, seed, staged, versions } from '../helpers/transaction'
 import { treeOf } from '../helpers/trees'
@@ -171,7 +172,7 @@ fcntl.lockf(file, fcntl.LOCK_EX)
 print("locked", flush=True)
 sys.stdin.read()`
     writeFileSync(lock, RECORD)
-    const holder = spawn('python3', ['-c', keep, lock])
+    const holder = spawn(interpreter(), [...ALONE, '-c', keep, lock])
     await once(holder.stdout, 'data')
     expect(told(dir, await sweep(dir))).toEqual({ '.notes.lock': 'lock in-use' })
     holder.stdin.end()
