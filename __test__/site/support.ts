@@ -60,8 +60,11 @@ export function putPages(place: Workplace, version: string, count = 12): void {
   for (const name of pageNames(count)) place.put(name, textOf(name, version))
 }
 
-const textOf = (name: string, version: string) =>
-  `# ${name} ${version}\n\n${`This is version ${version} of ${name}. `.repeat(400)}\n`
+/** Most of it is code, which takes less time to render than words do. */
+function textOf(name: string, version: string): string {
+  const words = `This is version ${version} of ${name}.`
+  return `# ${name} ${version}\n\n${words}\n\n\`\`\`\n${`${words} `.repeat(400)}\n\`\`\`\n`
+}
 
 /** A build in this process. */
 export function build(place: Workplace, options: Partial<BuildOptions> = {}): Promise<BuildResult> {
