@@ -1,22 +1,12 @@
 // A user's project: the main package and this platform's, packed as they are published, installed without a
 // network into an empty folder, and used from there in each of the ways that users have.
 
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { platform } from '../../scripts/loader.mjs'
-import { root, runNode } from '../../scripts/tools.mjs'
+import { root, run, runNode } from '../../scripts/tools.mjs'
 import { cleanEnv, layOut, layOutPlatform, npm, pack, readJson, succeed } from '../helpers/packed'
 
 const scratch = mkdtempSync(join(tmpdir(), 'atomic-consumer-'))
@@ -55,13 +45,26 @@ beforeAll(async () => {
     join(project, 'package.json'),
     JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
   )
-  const tarballs = [(await pack(folder, scratch)).tarball, binary.tarball]
-  await npm(project, 'install', '--offline', '--no-audit', '--no-fund', '--no-package-lock', ...tarballs)
+  // npm has chosen the files already, and its tarballs are no other than this one.
+  const tarball = join(scratch, 'main.tgz')
+  await succeed(run('tar', ['-czf', tarball, '-C', scratch, 'package'], { quiet: true }))
+  const offline = ['--offline', '--no-audit', '--no-fund', '--no-package-lock']
+  await npm(project, 'install', ...offline, tarball, binary.tarball)
 
   // Node's types are the user's own; these are the repository's, so that nothing is downloaded.
-  mkdirSync(join(project, 'node_modules/@types'))
-  symlinkSync(join(root, 'node_modules/@types/node'), join(project, 'node_modules/@types/node'), 'junction')
+  for (const name of ['@types/node', 'undici-types']) copyUnchecked(name)
 }, 180_000)
+
+/** Copies types that are right by themselves: to check them takes TypeScript much longer than to check ours. */
+function copyUnchecked(name: string) {
+  const types = join(project, 'node_modules', name)
+  cpSync(join(root, 'node_modules', name), types, { recursive: true })
+  for (const file of readdirSync(types, { recursive: true, encoding: 'utf8' })) {
+    if (!/\.d\.[cm]?ts$/.test(file)) continue
+    const text = readFileSync(join(types, file), 'utf8')
+    writeFileSync(join(types, file), `// @ts-nocheck\n${text}`)
+  }
+}
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 

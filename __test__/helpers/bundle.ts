@@ -1,9 +1,12 @@
 // Scripts of the examples, each with all that it imports as one file, compiled: a process that runs it starts in a small
 // part of the time.
 
-import { existsSync, renameSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import Module from 'node:module'
 import { join, relative, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { Script } from 'node:vm'
 import { build } from 'esbuild'
 import { inject } from 'vitest'
@@ -11,34 +14,74 @@ import { asOneFile } from '../../examples/pipeline/demo/bundle'
 
 const root = resolve(import.meta.dirname, '../..')
 
+/** The words of a command line that the script is to run in `folder`, which is empty but for what this puts there. */
+export type Exercise = (folder: string) => string[]
+
 const bundles = new Map<string, Promise<string>>()
 
-/** The path of the bundle of `script`, which is made once in a run. */
-export function bundled(script: string): Promise<string> {
-  const bundle = bundles.get(script) ?? make(script)
+/**
+ * The path of the bundle of `script`, which is made once in a run. With an exercise it has the code of all functions that are
+ * called in that, else of those that V8 compiles when it reads the script.
+ */
+export function bundled(script: string, exercise?: Exercise): Promise<string> {
+  const bundle = bundles.get(script) ?? madeOnce(script, exercise)
   bundles.set(script, bundle)
   return bundle
 }
 
-async function make(script: string): Promise<string> {
+/** Specs of other files may ask at the same time: one of them makes it, and the others wait. */
+async function madeOnce(script: string, exercise?: Exercise): Promise<string> {
   const bundle = join(inject('made'), `${relative(root, script).replaceAll('/', '-')}.cjs`)
-  if (existsSync(bundle)) return bundle
-  // Specs of other files may make it at the same time: each has parts of its own, and the rename decides.
-  const parts = `${bundle}.${process.pid}`
-  const { outputFiles } = await build({ ...asOneFile(script, inject('addon')), write: false })
-  const source = Module.wrap(outputFiles[0]?.text ?? '')
-  writeFileSync(`${parts}.source`, source)
-  writeFileSync(`${parts}.code`, new Script(source, { filename: bundle }).createCachedData())
-  writeFileSync(parts, loader(parts))
-  renameSync(parts, bundle)
+  const making = `${bundle}.making`
+  while (!existsSync(bundle)) {
+    try {
+      closeSync(openSync(making, 'wx'))
+    } catch {
+      await sleep(20)
+      continue
+    }
+    try {
+      if (!existsSync(bundle)) await make(script, bundle, exercise)
+    } finally {
+      rmSync(making)
+    }
+  }
   return bundle
 }
 
+async function make(script: string, bundle: string, exercise?: Exercise): Promise<void> {
+  const { outputFiles } = await build({
+    ...asOneFile(script, inject('addon')),
+    // A third of it is space and comments, some of them in letters for which V8 would keep all of it in two bytes each.
+    minifyWhitespace: true,
+    legalComments: 'none',
+    write: false,
+  })
+  const source = Module.wrap(outputFiles[0]?.text ?? '')
+  writeFileSync(`${bundle}.source`, source)
+  if (exercise) await compileIn(exercise, bundle)
+  else writeFileSync(`${bundle}.code`, new Script(source, { filename: bundle }).createCachedData())
+  writeFileSync(`${bundle}.part`, run(bundle, `readFileSync(${JSON.stringify(`${bundle}.code`)})`))
+  renameSync(`${bundle}.part`, bundle)
+}
+
+/** Runs the exercise, and keeps the code when it ends. */
+async function compileIn(exercise: Exercise, bundle: string): Promise<void> {
+  const folder = `${bundle}.exercise`
+  mkdirSync(folder)
+  const first = `${bundle}.first.cjs`
+  const keep = `require('node:fs').writeFileSync(${JSON.stringify(`${bundle}.code`)}, script.createCachedData())`
+  writeFileSync(first, run(bundle, 'undefined', `process.on('exit', () => ${keep})`))
+  await promisify(execFile)(process.execPath, [first, ...exercise(folder)], { cwd: folder })
+  rmSync(folder, { recursive: true })
+}
+
 /** What node runs: the source with its code, for which V8 need not read it. */
-const loader = (parts: string) => `
+const run = (bundle: string, code: string, more = '') => `
   const { readFileSync } = require('node:fs')
   const { Script } = require('node:vm')
-  const cachedData = readFileSync(${JSON.stringify(`${parts}.code`)})
-  const source = readFileSync(${JSON.stringify(`${parts}.source`)}, 'utf8')
-  const script = new Script(source, { filename: __filename, cachedData })
+  const cachedData = ${code}
+  const source = readFileSync(${JSON.stringify(`${bundle}.source`)}, 'utf8')
+  const script = new Script(source, { filename: ${JSON.stringify(bundle)}, cachedData })
+  ${more}
   script.runInThisContext()(exports, require, module, __filename, __dirname)`

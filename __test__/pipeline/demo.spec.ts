@@ -11,6 +11,7 @@ import { documentPath } from '../../examples/pipeline/lib/content/paths'
 import { recordPublishAttempt } from '../../examples/pipeline/scripts/pipeline/metrics'
 import { publishDoc } from '../../examples/pipeline/scripts/pipeline/publisher'
 import { saveTopicIndex } from '../../examples/pipeline/scripts/pipeline/topicIndex'
+import { bundled } from '../helpers/bundle'
 import { aDocument, expected, FIXTURES, useWorkplace } from './support'
 
 const place = useWorkplace()
@@ -19,15 +20,16 @@ const place = useWorkplace()
 const HANGS_MS = 15 * 60_000
 vi.setConfig({ testTimeout: HANGS_MS + 60_000 })
 
-function demo(limit: number | string, preload: readonly string[] = []) {
-  const modules = [require.resolve('tsx/cjs'), ...preload].flatMap((module) => ['--require', module])
-  const script = resolve(__dirname, '../../examples/pipeline/demo.ts')
-  const args = [...modules, script, '--content', place.content, '--limit', String(limit)]
+const DEMO = resolve(__dirname, '../../examples/pipeline/demo.ts')
+
+function demo(limit: number | string, node: readonly string[]) {
+  const args = [...node, '--content', place.content, '--limit', String(limit)]
   return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: HANGS_MS })
 }
 
 test('publishes, kills, starts again and finds everything; it starts over when kills come too late', () => {
-  const { status, stdout, stderr } = demo(120, [join(FIXTURES, 'late-kill.ts')])
+  const modules = ['tsx/cjs', join(FIXTURES, 'late-kill.ts')].map((module) => require.resolve(module))
+  const { status, stdout, stderr } = demo(120, [...modules.flatMap((module) => ['--require', module]), DEMO])
   expect(stderr).toBe('')
   const [late = '', ...later] = stdout.split('finished before they could be killed: all start over\n')
   expect(late).toMatch(/^120 documents/)
@@ -37,8 +39,8 @@ test('publishes, kills, starts again and finds everything; it starts over when k
   expect(status).toBe(0)
 })
 
-test.each(['119', 'many'])('--limit %s is refused', (limit) => {
-  const { status, stdout, stderr } = demo(limit)
+test.each(['119', 'many'])('--limit %s is refused', async (limit) => {
+  const { status, stdout, stderr } = demo(limit, [await bundled(DEMO)])
   expect({ status, stdout, stderr }).toEqual({
     status: 1,
     stdout: '',

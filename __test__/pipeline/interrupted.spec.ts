@@ -100,7 +100,8 @@ test.skipIf(!canTrace).each(calls)(
   async (call, n, whatIsThere) => {
     await publishDoc(aDocument({ slug: 'white-oak' }))
     const folder = inputFolder(place, 'dying', [aDocument()])
-    const under = ['strace', '-f', '-o', '/dev/null', '-e', `inject=${call}:signal=KILL:when=${n}`]
+    const kill = ['-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=${n}`]
+    const under = ['strace', '-f', '-o', '/dev/null', ...kill]
     const run = await cli(['publish', folder], { under })
     expect(run).toMatchObject({ signal: 'SIGKILL', stdout: '' })
     await expectWholeAndCompletable(whatIsThere)

@@ -102,14 +102,21 @@ export interface RunOptions {
   cwd?: string
 }
 
+/** A publish of a document. */
+function exercise(folder: string): string[] {
+  writeFileSync(join(folder, 'a.json'), JSON.stringify(aDocument()))
+  return ['--content', join(folder, 'content'), 'publish', 'a.json']
+}
+
 async function start(
   script: string,
   args: readonly string[],
   { env, preload = [], under = [], cwd }: RunOptions,
 ) {
-  const modules = await Promise.all(preload.map(bundled))
+  const modules = await Promise.all(preload.map((module) => bundled(module)))
   const node = [process.execPath, ...modules.flatMap((module) => ['--require', module])]
-  const [command = '', ...rest] = [...under, ...node, await bundled(script), ...args]
+  const program = await bundled(script, script === CLI ? exercise : undefined)
+  const [command = '', ...rest] = [...under, ...node, program, ...args]
   const child = spawn(command, rest, { env: { ...process.env, NO_COLOR: '1', ...env }, cwd })
   running.add(child)
   const run: Run = { code: null, signal: null, stdout: '', stderr: '' }

@@ -10,6 +10,10 @@ import { build, cliBuild, digests, namesIn, putPages, useWorkplace } from './sup
 
 const place = useWorkplace()
 
+/** Pages of which a disk of 1 MB holds two versions, and such as do not fit: 1.3 MB. */
+const FEW = 6
+const MANY = 30
+
 /** Takes all room on a disk, but for so many KB. */
 function leaveFree(ballast: string, kilobytes: number): void {
   try {
@@ -30,26 +34,26 @@ const onDisk = (disk: string, more: readonly string[]) =>
 for (const more of [[], ['--atomic'], ['--no-flush']]) {
   const how = more.join() || 'incremental'
   needs('root that may mount')(`${how}: the site is as it was, and the room is free again`, () =>
-    mounted(join(place.root, 'disk'), tmpfs('2m'), async (disk) => {
-      putPages(place, 'one')
+    mounted(join(place.root, 'disk'), tmpfs('1m'), async (disk) => {
+      putPages(place, 'one', FEW)
       expect(await onDisk(disk, more)).toMatchObject({ code: 0 })
       const before = served(disk)
-      putPages(place, 'two', 60) // 3 MB
+      putPages(place, 'two', MANY)
       const run = await onDisk(disk, more)
       expect(run).toMatchObject({ code: 1 })
       expect(run.stderr).toMatch(/^site: ENOSPC: no space left on device, .*\[ENOSPC\]\n$/)
       expect(served(disk)).toEqual(before)
       expect(await leftoversIn(disk)).toEqual([])
 
-      putPages(place, 'three')
-      for (let i = 12; i < 60; i++) rmSync(join(place.source, `page-0${i}.md`))
+      putPages(place, 'three', FEW)
+      for (let i = FEW; i < MANY; i++) rmSync(join(place.source, `page-${String(i).padStart(3, '0')}.md`))
       expect(await onDisk(disk, more)).toMatchObject({ code: 0 })
     }),
   )
 
   needs('root that may mount')(`${how}: of a first build nothing is left`, () =>
-    mounted(join(place.root, 'disk'), tmpfs('2m'), async (disk) => {
-      putPages(place, 'one', 60)
+    mounted(join(place.root, 'disk'), tmpfs('1m'), async (disk) => {
+      putPages(place, 'one', MANY)
       expect(await onDisk(disk, more)).toMatchObject({ code: 1, stderr: expect.stringContaining('ENOSPC') })
       expect(namesIn(disk)).toEqual([])
       expect(existsSync(join(disk, 'site'))).toBe(false)

@@ -19,7 +19,7 @@ import {
 
 const place = useWorkplace()
 
-const PAGES = 40
+const PAGES = 20
 
 /** A builder that gets the signal when it has rendered a quarter of the pages. */
 const interrupted = (interrupt: NodeJS.Signals, more: readonly string[] = []) =>

@@ -57,9 +57,13 @@ const pageNames = (count: number) =>
 
 /** So many pages that all say which version they are of, and are long enough to be torn. */
 export function putPages(place: Workplace, version: string, count = 12): void {
-  for (const name of pageNames(count)) {
-    place.put(name, `# ${name} ${version}\n\n${`This is version ${version} of ${name}. `.repeat(400)}\n`)
-  }
+  for (const name of pageNames(count)) place.put(name, textOf(name, version))
+}
+
+/** Most of it is code, which takes less time to render than words do. */
+function textOf(name: string, version: string): string {
+  const words = `This is version ${version} of ${name}.`
+  return `# ${name} ${version}\n\n${words}\n\n\`\`\`\n${`${words} `.repeat(400)}\n\`\`\`\n`
 }
 
 /** A build in this process. */
@@ -105,11 +109,20 @@ export interface Death {
   ms?: number
 }
 
+/** A build of what most tests here build. */
+function exercise(folder: string): string[] {
+  mkdirSync(join(folder, 'source'))
+  for (const name of pageNames(3)) writeFileSync(join(folder, 'source', name), textOf(name, 'one'))
+  writeFileSync(join(folder, 'source', 'picture.svg'), readFileSync(join(THEME, 'logo.svg')))
+  return ['build', 'source', 'out', '--title', 'The site', '--url', URL_OF_SITE, '--theme', THEME]
+}
+
 export async function start(args: readonly string[], options: RunOptions = {}) {
   const { die, interrupt, env, script = CLI } = options
   const fixture = die ? 'die-at-call.ts' : interrupt && 'signal-at-output.ts'
   const preload = fixture ? ['--require', await bundled(join(FIXTURES, fixture))] : []
-  const child = spawn(process.execPath, [...preload, await bundled(script), ...args], {
+  const program = await bundled(script, script === CLI ? exercise : undefined)
+  const child = spawn(process.execPath, [...preload, program, ...args], {
     env: {
       ...process.env,
       NO_COLOR: '1',

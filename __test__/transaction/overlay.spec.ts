@@ -1,12 +1,22 @@
 // Files of a lower layer of an overlay. It copies a file up in order to link or rename it, and where the layers are on several file
 // systems, the names of one file may then say that they are two files.
 
-import { linkSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { atomicTransaction, recover, snapshotRead } from '@pipeline/atomic'
-import { describe, expect } from 'vitest'
+import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { makeDir } from '../helpers/files'
-import { ext4, mounted, needs, tmpfs } from '../helpers/needs'
+import { ext4, isHere, mounted, needs, tmpfs } from '../helpers/needs'
 import { inProcess, type Remote } from '../helpers/processes'
 import { lost, staged } from '../helpers/transaction'
 
@@ -29,28 +39,64 @@ type Overlay = (typeof OVERLAYS)[keyof typeof OVERLAYS]
 /** Files of the lower layer by their names, and what they say. */
 const LOWER = { a: 'lower a', b: 'lower b', c: 'lower c', 'sub/e': 'lower e', linked: 'two', twin: 'two' }
 
+interface Disks {
+  memory: string
+  disk: string
+}
+
+/** Mounts what the layers are on below `dir` while `body` runs. */
+const withDisks = (dir: string, body: (disks: Disks) => Promise<void>) =>
+  mounted(join(dir, 'memory'), tmpfs('8m'), (memory) =>
+    mounted(join(dir, 'disk'), ext4(join(dir, 'image'), '-U', 'clear'), (disk) => body({ memory, disk })),
+  )
+
 /** `body` may mount the overlay as often as it likes: each time all that the kernel knew of it is gone. */
 async function layered(
   dir: string,
+  { memory, disk }: Disks,
   { lower: kind, options }: Overlay,
   body: (mount: <T>(use: (root: string) => Promise<T>) => Promise<T>) => Promise<void>,
   others: readonly string[] = [],
 ): Promise<void> {
-  await mounted(join(dir, 'memory'), tmpfs('8m'), (memory) =>
-    mounted(join(dir, 'disk'), ext4(join(dir, 'image'), '-U', 'clear'), async (disk) => {
-      const lower = makeDir(kind === 'disk' ? disk : memory, 'lower')
-      const [upper, work] = ['upper', 'work'].map((name) => makeDir(memory, name))
-      for (const name of others) writeFileSync(join(lower, name), 'LOWER A')
-      mkdirSync(join(lower, 'sub'))
-      for (const [name, text] of Object.entries(LOWER)) {
-        if (name === 'twin') linkSync(join(lower, 'linked'), join(lower, name))
-        else writeFileSync(join(lower, name), text)
-      }
-      const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}${options}`
-      await body((use) => mounted(join(dir, 'root'), ['-t', 'overlay', '-o', layers, 'overlay'], use))
-    }),
-  )
+  // New layers on the same disks: nothing looks at more of a disk than these.
+  const layer = (on: string, name: string) => mkdtempSync(join(on, `${name}-`))
+  const lower = layer(kind === 'disk' ? disk : memory, 'lower')
+  const [upper, work] = ['upper', 'work'].map((name) => layer(memory, name))
+  for (const name of others) writeFileSync(join(lower, name), 'LOWER A')
+  mkdirSync(join(lower, 'sub'))
+  for (const [name, text] of Object.entries(LOWER)) {
+    if (name === 'twin') linkSync(join(lower, 'linked'), join(lower, name))
+    else writeFileSync(join(lower, name), text)
+  }
+  const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}${options}`
+  await body((use) => mounted(join(dir, 'root'), ['-t', 'overlay', '-o', layers, 'overlay'], use))
 }
+
+/** The disks of all tests but the last: to make and mount them takes longer than a test. */
+let disks: Disks
+let letGo = () => {}
+let areGone: Promise<unknown>
+
+beforeAll(async () => {
+  if (!isHere('root that may mount a disk')) return
+  const dir = mkdtempSync(join(tmpdir(), 'atomic-overlay-'))
+  await new Promise<void>((resolve, reject) => {
+    const use = (made: Disks) => {
+      disks = made
+      resolve()
+      return new Promise<void>((end) => {
+        letGo = end
+      })
+    }
+    areGone = withDisks(dir, use).finally(() => rmSync(dir, { recursive: true }))
+    areGone.catch(reject)
+  })
+})
+
+afterAll(async () => {
+  letGo()
+  await areGone
+})
 
 /** What is in the root, but for what transactions keep there. */
 function contents(root: string): Record<string, string> {
@@ -78,7 +124,7 @@ const MOVED = { ...others, a: 'new', c: e, d: b }
 for (const [title, overlay] of Object.entries(OVERLAYS)) {
   describe(`on an overlay ${title}`, () => {
     testDisk('files of the lower layer are replaced, renamed and removed', async ({ dir }) => {
-      await layered(dir, overlay, (mount) =>
+      await layered(dir, disks, overlay, (mount) =>
         mount(async (root) => {
           await move({ atomicTransaction }, root)
           expect([contents(root), staged(root)]).toEqual([MOVED, []])
@@ -104,7 +150,7 @@ for (const [title, overlay] of Object.entries(OVERLAYS)) {
             'renameat2:signal=SIGKILL:when=1',
           ]) {
             const at = makeDir(dir, call.replace(/\W/g, '-'))
-            await layered(at, overlay, async (mount) => {
+            await layered(at, disks, overlay, async (mount) => {
               const interrupt = async (root: string) => {
                 // What all transactions have in common; nothing of it stays open here, or it could not be mounted anew.
                 await inProcess(begin, [root]).exit
@@ -163,7 +209,10 @@ testKill(
         ).keys()
         await use(root, link, numbers)
       }
-      await layered(makeDir(dir, name), OVERLAYS['of several file systems'], (mount) => mount(body), others)
+      // New disks: the numbers are of their first files.
+      await withDisks(makeDir(dir, name), (disks) =>
+        layered(dir, disks, OVERLAYS['of several file systems'], (mount) => mount(body), others),
+      )
     }
     let to = ''
     await interrupted('first', 'other0', async (_root, link, numbers) => {

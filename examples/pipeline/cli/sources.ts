@@ -2,7 +2,6 @@
 
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
-import slugify from '@sindresorhus/slugify'
 import { type Parsed, parseFrontMatter } from '../../site/lib/front-matter'
 import { fromMarkdown } from '../lib/content/markdown'
 import { contentRoot, isInStore } from '../lib/content/paths'
@@ -40,7 +39,7 @@ async function fromMarkdownFile(file: string, text: string) {
   const modified = (await stat(file)).mtime.toISOString()
   const doc = fromMarkdown(body, {
     id,
-    slug: (await publishedSlug(id)) ?? slugify(name.replace(/\.md$/i, '')),
+    slug: (await publishedSlug(id)) ?? (await slugOf(name)),
     title: name,
     author: 'unknown',
     publishedAt: front.date ?? modified,
@@ -54,6 +53,12 @@ async function fromMarkdownFile(file: string, text: string) {
     pageType: 'blog' as const,
     categorySlug: 'markdown',
   }
+}
+
+/** The library makes a thousand patterns when it is loaded, which JSON need not wait for. */
+async function slugOf(name: string): Promise<string> {
+  const { default: slugify } = await import('@sindresorhus/slugify')
+  return slugify(name.replace(/\.md$/i, ''))
 }
 
 function readFrontMatter(text: string): Parsed {
