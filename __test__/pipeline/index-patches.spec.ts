@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { applyIndexPatch } from '@pipeline/atomic'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   emptyContentIndex,
   type Listing,
@@ -32,6 +32,12 @@ const copyOf = <T>(value: T): T => JSON.parse(JSON.stringify(value))
 function deeplyFrozen<T>(value: T): T {
   if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deeplyFrozen)
   return value
+}
+
+/** The time is what the test says, until its end. */
+function useFakeDate() {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
 }
 
 describe('topics', () => {
@@ -92,7 +98,7 @@ describe('topics', () => {
   }
 
   test.each(['as parsed', 'frozen'])('index %s', (kind) => {
-    vi.useFakeTimers({ toFake: ['Date'] })
+    useFakeDate()
     const outcomes = { published: 0, refused: 0, unchanged: 0 }
     for (let seed = 0; seed < 150; seed++) {
       const next = random(seed)
@@ -114,7 +120,6 @@ describe('topics', () => {
       }
       expect(given).toEqual(before)
     }
-    vi.useRealTimers()
     for (const count of Object.values(outcomes)) expect(count).toBeGreaterThan(100)
   })
 })
@@ -126,7 +131,7 @@ describe('listings', () => {
     applyIndexPatch(index, (view) => listingsPatch(view, listings))
 
   test.each(['as parsed', 'frozen'])('index %s: entries are listed in order', (kind) => {
-    vi.useFakeTimers({ toFake: ['Date'] })
+    useFakeDate()
     for (let seed = 0; seed < 150; seed++) {
       const next = random(seed)
       const entries = Array.from({ length: next(7) }, () => ({
@@ -153,7 +158,6 @@ describe('listings', () => {
       }
       expect(given).toEqual(before)
     }
-    vi.useRealTimers()
   })
 
   test('a list that somebody has put out of order stays so, and gets no second entry', () => {
