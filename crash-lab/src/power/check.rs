@@ -198,7 +198,7 @@ mod tests {
         let updates = vec![update(1, "a"), update(2, "b")];
         let index = Index { filler: "f".into(), updates, commits: [1, 2].into(), backup: true };
         let history = History { indexes: [("i".to_owned(), index)].into(), ..History::default() };
-        let text = |entries: &[&str]| index_text("f", entries).unwrap();
+        let text = |entries: &[&str]| index_text(&"f".into(), entries).unwrap();
         let (one, two) = (text(&["a"]), text(&["a", "b"]));
         assert_eq!(verdict(&[("i", &two), ("i.backup", &one), (".i.lock", "")], &history, ALL), "");
         assert!(verdict(&[("i", &one), ("i.backup", &one)], &history, ALL).starts_with(LOST));
@@ -213,7 +213,7 @@ mod tests {
         let updates = vec![update("a"), update("b")];
         let index = Index { updates, commits: [2].into(), ..Index::default() };
         let history = History { indexes: [("i".to_owned(), index)].into(), ..History::default() };
-        let text = |entries: &[&str]| index_text("", entries).unwrap();
+        let text = |entries: &[&str]| index_text(&"".into(), entries).unwrap();
         assert_eq!(verdict(&[("i", &text(&["a", "b"]))], &history, ALL), "");
         assert!(verdict(&[("i", &text(&["a"]))], &history, ALL).starts_with("torn"));
     }

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::history::{History, Index, Update, Version, index_text};
+use super::history::{Filler, History, Index, Update, Version, index_text};
 use super::work::Work;
 use crate::disk::mounted::Mounted;
 use crate::lab::staging::Staging;
+use crate::walk::scene::repeated;
 
 /// Files of the workload that are in the lower folder at first; one is in a folder that only the lower one has.
 const BELOW: [&str; 2] = ["steady", "below/deep"];
@@ -99,14 +100,14 @@ impl Setting {
 }
 
 fn first_version(folder: &Path, path: &str, size: usize, before: &mut History) -> Result<()> {
-    let bytes: Vec<u8> = format!("from before {path}\n").bytes().cycle().take(size).collect();
+    let bytes = repeated(&format!("from before {path}\n"), size);
     fs::write(folder.join(path), &bytes)?;
     before.files.insert(path.into(), vec![Version { started: None, durable: Some(0), bytes }]);
     Ok(())
 }
 
 fn first_index(folder: &Path, path: &str, size: usize, before: &mut History) -> Result<()> {
-    let (filler, entry) = ("below".repeat(size / 5), "from before".to_owned());
+    let (filler, entry) = (Filler::from(&*"below".repeat(size / 5)), "from before".to_owned());
     fs::write(folder.join(path), index_text(&filler, &[&entry])?)?;
     let updates = vec![Update { started: None, durable: Some(0), entry, batch: 1 }];
     before.indexes.insert(path.into(), Index { filler, updates, ..Index::default() });

@@ -248,7 +248,7 @@ impl Scene {
         }
         // A file that is overwritten becomes shorter. Until its end is cut off it is no version.
         let size = if self.is_in_place() && n < 2 { self.size * 2 } else { self.size };
-        fill(n).bytes().cycle().take(size).collect()
+        repeated(&fill(n), size)
     }
 
     /// The version that the call makes of `version`.
@@ -368,6 +368,13 @@ pub fn clear(folder: &Path) -> Result<()> {
 
 fn fill(n: u32) -> String {
     format!("version {n}, 0123456789 ")
+}
+
+/// `text` again and again, `size` bytes. Without optimisation copies are many times faster than an iterator over bytes.
+pub fn repeated(text: &str, size: usize) -> Vec<u8> {
+    let mut bytes = text.repeat(size.div_ceil(text.len())).into_bytes();
+    bytes.truncate(size);
+    bytes
 }
 
 pub fn backup(target: &Path) -> PathBuf {
