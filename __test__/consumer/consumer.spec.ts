@@ -45,7 +45,7 @@ beforeAll(async () => {
     join(project, 'package.json'),
     JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
   )
-  // npm has chosen the files already, and its tarballs are no other than this one.
+  // The files are those that npm chose.
   const tarball = join(scratch, 'main.tgz')
   await succeed(run('tar', ['-czf', tarball, '-C', scratch, 'package'], { quiet: true }))
   const offline = ['--offline', '--no-audit', '--no-fund', '--no-package-lock']
@@ -55,7 +55,10 @@ beforeAll(async () => {
   for (const name of ['@types/node', 'undici-types']) copyUnchecked(name)
 }, 180_000)
 
-/** Copies types that are right by themselves: to check them takes TypeScript much longer than to check ours. */
+/**
+ * Copies types which TypeScript does not check, as that takes it much longer than to check ours. What they would say to global
+ * declarations of others is not said then: ours have none.
+ */
 function copyUnchecked(name: string) {
   const types = join(project, 'node_modules', name)
   cpSync(join(root, 'node_modules', name), types, { recursive: true })
@@ -97,6 +100,11 @@ describe('the packed packages', () => {
       'index.js',
       'package.json',
     ])
+    for (const file of main.files.filter((file) => file.endsWith('.d.ts'))) {
+      expect(readFileSync(join(scratch, 'package', file), 'utf8'), file).not.toMatch(
+        /^ *declare (global|module)\b/m,
+      )
+    }
     expect(binary.files).toEqual(['LICENSE', 'README.md', addon, 'package.json'])
   })
 

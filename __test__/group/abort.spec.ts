@@ -184,7 +184,7 @@ describe('once the commit of several has begun', inTime, () => {
       const file = `${dir}/index.json`
       writeJson(file, [])
       // Long enough in the writing that there is a while between the start and the rename.
-      const pad = 'x'.repeat(20_000_000)
+      const pad = 'x'.repeat(50_000_000)
       const { make, abort } = fourCalls(file, at, (call) => append(call === 2 ? pad : call))
       const calls = await together(file, make)
       const isStaged = () => openBelow(dir).some((path) => / \(deleted\)$|\.atomic-tmp$/.test(path))

@@ -2,15 +2,16 @@
 // part of the time.
 
 import { execFile } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import Module from 'node:module'
 import { join, relative, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Script } from 'node:vm'
+import { withIndexLock } from '@pipeline/atomic'
 import { build } from 'esbuild'
 import { inject } from 'vitest'
 import { asOneFile } from '../../examples/pipeline/demo/bundle'
+import { HANG_MS } from './hang'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -21,31 +22,25 @@ const bundles = new Map<string, Promise<string>>()
 
 /**
  * The path of the bundle of `script`, which is made once in a run. With an exercise it has the code of all functions that are
- * called in that, else of those that V8 compiles when it reads the script.
+ * called in that, else of those that V8 compiles when it reads the script. The first caller's exercise counts.
  */
 export function bundled(script: string, exercise?: Exercise): Promise<string> {
-  const bundle = bundles.get(script) ?? madeOnce(script, exercise)
+  const known = bundles.get(script)
+  if (known) return known
+  const bundle = madeOnce(script, exercise)
   bundles.set(script, bundle)
+  // What has failed for one test is tried anew for the next.
+  bundle.catch(() => bundles.delete(script))
   return bundle
 }
 
 /** Specs of other files may ask at the same time: one of them makes it, and the others wait. */
 async function madeOnce(script: string, exercise?: Exercise): Promise<string> {
   const bundle = join(inject('made'), `${relative(root, script).replaceAll('/', '-')}.cjs`)
-  const making = `${bundle}.making`
-  while (!existsSync(bundle)) {
-    try {
-      closeSync(openSync(making, 'wx'))
-    } catch {
-      await sleep(20)
-      continue
-    }
-    try {
-      if (!existsSync(bundle)) await make(script, bundle, exercise)
-    } finally {
-      rmSync(making)
-    }
-  }
+  const isMade = () => existsSync(bundle)
+  const lock = { timeout: HANG_MS }
+  if (!isMade())
+    await withIndexLock(bundle, () => (isMade() ? undefined : make(script, bundle, exercise)), lock)
   return bundle
 }
 
@@ -61,23 +56,28 @@ async function make(script: string, bundle: string, exercise?: Exercise): Promis
   writeFileSync(`${bundle}.source`, source)
   if (exercise) await compileIn(exercise, bundle)
   else writeFileSync(`${bundle}.code`, new Script(source, { filename: bundle }).createCachedData())
-  writeFileSync(`${bundle}.part`, run(bundle, `readFileSync(${JSON.stringify(`${bundle}.code`)})`))
+  writeFileSync(`${bundle}.part`, loader(bundle, `readFileSync(${JSON.stringify(`${bundle}.code`)})`))
   renameSync(`${bundle}.part`, bundle)
 }
 
 /** Runs the exercise, and keeps the code when it ends. */
 async function compileIn(exercise: Exercise, bundle: string): Promise<void> {
-  const folder = `${bundle}.exercise`
-  mkdirSync(folder)
+  const folder = mkdtempSync(`${bundle}.exercise-`)
   const first = `${bundle}.first.cjs`
   const keep = `require('node:fs').writeFileSync(${JSON.stringify(`${bundle}.code`)}, script.createCachedData())`
-  writeFileSync(first, run(bundle, 'undefined', `process.on('exit', () => ${keep})`))
-  await promisify(execFile)(process.execPath, [first, ...exercise(folder)], { cwd: folder })
-  rmSync(folder, { recursive: true })
+  writeFileSync(first, loader(bundle, 'undefined', `process.on('exit', () => ${keep})`))
+  try {
+    await promisify(execFile)(process.execPath, [first, ...exercise(folder)], {
+      cwd: folder,
+      timeout: HANG_MS,
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
 
 /** What node runs: the source with its code, for which V8 need not read it. */
-const run = (bundle: string, code: string, more = '') => `
+const loader = (bundle: string, code: string, more = '') => `
   const { readFileSync } = require('node:fs')
   const { Script } = require('node:vm')
   const cachedData = ${code}

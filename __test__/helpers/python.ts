@@ -9,7 +9,8 @@ import { inject } from 'vitest'
 export function interpreter(): string {
   const found = join(inject('made'), 'python')
   if (!existsSync(found)) {
-    const path = execFileSync('python3', ['-c', 'import sys; print(sys.executable)']).toString().trim()
+    const path =
+      execFileSync('python3', ['-c', 'import sys; print(sys.executable)']).toString().trim() || 'python3'
     // Specs of other files may look for it at the same time.
     const link = `${found}.${process.pid}`
     symlinkSync(path, link)

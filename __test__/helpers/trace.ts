@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import type { Data, WriteOptions, WriteResult } from '@pipeline/atomic'
-import { afterAll, onTestFinished } from 'vitest'
+import { afterAll, onTestFailed, onTestFinished } from 'vitest'
 import { inProcess, type RunningProcess } from './processes'
 import { WHOLE } from './system-calls'
 
@@ -52,9 +52,19 @@ export class Writer {
   /** One for all tests that ask for it, in a file that calls this before its tests. */
   static forAll(): () => Promise<Writer> {
     let writer: Promise<Writer> | undefined
-    afterAll(async () => (await writer)?.process.kill())
+    const end = async () => {
+      const ended = writer
+      writer = undefined
+      await ended?.then(
+        ({ process }) => process.kill(),
+        () => {},
+      )
+    }
+    afterAll(end)
     return () => {
       writer ??= Writer.start(undefined, true)
+      // It may answer what such a test has asked for when the next one asks.
+      onTestFailed(end)
       return writer
     }
   }

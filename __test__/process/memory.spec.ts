@@ -39,7 +39,7 @@ const callOnce = async (there: Remote, kind: string, file: string, megabytes: nu
 }
 
 // Memory of up to 64 MB is kept a moment for a call that may come next, and of more it is not.
-for (const megabytes of [60, 70]) {
+for (const megabytes of [60, 100]) {
   for (const kind of ['bytes', 'text', 'batch', 'patch']) {
     test(`memory is given back after one call with ${megabytes} MB: ${kind}`, async ({ dir }) => {
       const child = inProcess(callOnce, [kind, join(dir, 'file'), megabytes], { execArgv: ['--expose-gc'] })

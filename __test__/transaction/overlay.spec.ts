@@ -88,7 +88,7 @@ beforeAll(async () => {
         letGo = end
       })
     }
-    areGone = withDisks(dir, use).finally(() => rmSync(dir, { recursive: true }))
+    areGone = withDisks(dir, use).then(() => rmSync(dir, { recursive: true }))
     areGone.catch(reject)
   })
 })

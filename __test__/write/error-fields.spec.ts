@@ -12,6 +12,7 @@ import {
   atomicWriteAll,
   copyDirectoryAtomic,
 } from '@pipeline/atomic'
+import ts from 'typescript'
 import { describe, expect } from 'vitest'
 import { needs } from '../helpers/needs'
 import { gate, rejection } from '../helpers/promises'
@@ -175,14 +176,17 @@ describe('an error has these fields when', () => {
 })
 
 test('AtomicError declares all of these fields', () => {
-  expect([...seen].filter((name) => !declared().includes(name))).toStrictEqual([])
+  const known = declared()
+  expect([...seen].filter((name) => !known.includes(name))).toStrictEqual([])
 })
 
 /** The members of `AtomicError`, with those that it has of `NodeJS.ErrnoException` and `Error`. */
 function declared(): string[] {
-  const types = readFileSync(join(import.meta.dirname, '../../index.d.ts'), 'utf8')
-  const [, members = ''] = /^export interface AtomicError extends .*\{$([\s\S]*?)^}$/m.exec(types) ?? []
-  return [...members.matchAll(/^ {2}(\w+)\??: /gm)]
-    .map(([, name]) => name as string)
+  const path = join(import.meta.dirname, '../../index.d.ts')
+  const file = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest)
+  return file.statements
+    .filter(ts.isInterfaceDeclaration)
+    .filter(({ name }) => name.text === 'AtomicError')
+    .flatMap(({ members }) => members.map((member) => (member.name as ts.Identifier).text))
     .concat('name', 'errno', 'syscall', 'path')
 }

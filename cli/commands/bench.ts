@@ -32,7 +32,7 @@ interface Measure {
 
 const PAGE = Buffer.alloc(4096, 'x')
 let made: Buffer | undefined
-/** Made when it is measured: to fill it takes a tenth of the time in which the program starts. */
+/** Made when something is measured, before that: to fill it takes a tenth of the time in which the program starts. */
 function large(): Buffer {
   made ??= Buffer.alloc(8 << 20, 'x')
   return made
@@ -113,6 +113,7 @@ export const bench = (program: Command): Command =>
       run(options, async ({ out, signal }) => {
         await inScratch(directory, 'bench', async (folder) => {
           const each = time / (measures.length + 1)
+          large()
           const progress = out.progress('measuring', time, (ms) => `${(ms / 1000).toFixed(1)} s`)
           const flushes = await measureFlushes(join(folder, 'flush'), each, signal, progress)
           const results: (Pick<Measure, 'name' | 'unit'> & { value: number })[] = []
