@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import { bundle } from '../../examples/pipeline/demo/bundle'
 import { inspect } from '../../examples/pipeline/demo/inspect'
 import { takeSnapshot } from '../../examples/pipeline/demo/snapshot'
@@ -19,6 +19,7 @@ const place = useWorkplace()
 /** A demo takes seconds, and a minute on a machine that is busy. */
 const HANGS_MS = 15 * 60_000
 vi.setConfig({ testTimeout: HANGS_MS + 60_000 })
+afterAll(() => vi.resetConfig())
 
 const DEMO = resolve(__dirname, '../../examples/pipeline/demo.ts')
 

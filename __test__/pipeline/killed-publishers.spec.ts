@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { takeSnapshot } from '../../examples/pipeline/demo/snapshot'
 import type { PipelineDocument } from '../../examples/pipeline/lib/content/document'
 import { routePath } from '../../examples/pipeline/lib/content/paths'
@@ -18,8 +18,6 @@ const KILLS = 12
 const DOCUMENTS = 60
 /** About two commits. */
 const MOMENT_MS = 40
-
-vi.setConfig({ testTimeout: 300_000 })
 
 test('killed a dozen times, a publisher leaves all of a document or nothing', async () => {
   const docs: PipelineDocument[] = []

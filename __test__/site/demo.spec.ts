@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import { copySources } from '../../examples/site/demo/corpus'
 import {
   changesBetween,
@@ -21,6 +21,7 @@ const place = useWorkplace()
 /** A demo takes seconds, and minutes on a machine that is busy. */
 const HANGS_MS = 15 * 60_000
 vi.setConfig({ testTimeout: HANGS_MS + 60_000 })
+afterAll(() => vi.resetConfig())
 
 test('builds, kills and finds everything whole, and removes what it made', () => {
   const demo = resolve(__dirname, '../../examples/site/demo.ts')
