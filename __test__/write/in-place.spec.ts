@@ -1,9 +1,18 @@
 // `fallback: 'in-place'`: a file that cannot be replaced is overwritten, for callers who ask for that.
 
-import { chmodSync, chownSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { AtomicFile, atomicIndexUpdate, atomicWrite, atomicWriteAll } from '@pipeline/atomic'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { makeDir, names, state, written } from '../helpers/files'
 import { increment, readJson, writeJson } from '../helpers/index-file'
 import { bound, mounted, needs, OTHER_USER, tmpfs } from '../helpers/needs'
@@ -344,6 +353,9 @@ test('a file that can be replaced is replaced', async ({ dir, file }) => {
   writeJson(file, { n: 1 })
   chmodSync(file, 0o444)
   const { ino } = statSync(file)
+  // While it is open, none of the files that replace it gets its inode number.
+  const old = openSync(file, 'r')
+  onTestFinished(() => closeSync(old))
   for (let n = 2; n < 5; n++) {
     expect(await atomicIndexUpdate(file, increment, inPlace)).toMatchObject({ atomic: true })
     expect(readJson(file)).toEqual({ n })
